@@ -1,0 +1,166 @@
+package processor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// Config says where and how a processor runs. Only Brokers and StateDir have
+// no default.
+type Config struct {
+	// Brokers are the addresses at which Kafka is first reached. Required.
+	Brokers []string
+
+	// StateDir holds the tables and the identity of the instance; no two
+	// processes can use one. Required.
+	StateDir string
+
+	// Guarantee defaults to ExactlyOnce.
+	Guarantee Guarantee
+
+	// CommitInterval is the longest time between commits. A commit also comes when
+	// the input is dry; far behind its end the interval stretches to five times
+	// its length. Defaults to 100ms.
+	CommitInterval time.Duration
+
+	// SessionTimeout is when a silent instance is replaced; brokers allow 6s to
+	// 30min. Heartbeats are sent every 300ms, because a rebalance waits for the
+	// slowest of them. Defaults to 10s.
+	SessionTimeout time.Duration
+
+	// StartTimeout is how long Kafka and the sinks may be out of reach at start.
+	// Later Run waits for them without an end. Defaults to 30s.
+	StartTimeout time.Duration
+
+	// DrainTimeout is how long Run may go on after its context is done, to commit
+	// what was begun and to leave the group. Defaults to 30s.
+	DrainTimeout time.Duration
+
+	// Advertise is the host and port at which other instances reach Handler.
+	// Defaults to none: keys that live here are not found from there.
+	Advertise string
+
+	// Replication is for topics that tidemark creates. Defaults to the brokers'
+	// default.
+	Replication int
+
+	// Policies are for input that cannot be processed. They default to Fail.
+	Policies topology.Policies
+
+	// OnError decides what an error costs that no policy covers. It is called
+	// once for each error. Defaults to RestartTask for errors that may pass,
+	// StopInstance for a *topology.RecordError.
+	OnError func(error) Answer
+
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+
+	// Kafka is for TLS, SASL and tuning; what exactly-once needs is set over it.
+	// Defaults to tidemark's own settings.
+	Kafka *sarama.Config
+}
+
+// A Guarantee says what a crash may do to the effects of a record.
+type Guarantee int
+
+// Guarantees, strongest first.
+const (
+	ExactlyOnce Guarantee = iota // effects in Kafka, tables and sinks happen once
+	AtLeastOnce                  // effects may be repeated
+)
+
+// An Answer says what ends because of an error.
+type Answer int
+
+// Answers of an error handler, mildest first.
+const (
+	RestartTask     Answer = iota // the tasks of the instance start again from their last commit, after a pause
+	StopInstance                  // Run returns the error
+	StopApplication               // Run returns the error here and on every other instance
+)
+
+// withDefaults returns the configuration with its defaults, and every setting
+// that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	var wrong []error
+	refuse := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if len(c.Brokers) == 0 {
+		refuse("Brokers: at least one address is required")
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			refuse("Brokers: %q is not host:port", b)
+		}
+	}
+	if c.StateDir == "" {
+		refuse("StateDir: required")
+	}
+	if c.Advertise != "" {
+		if host, port, err := net.SplitHostPort(c.Advertise); err != nil || host == "" || port == "" {
+			refuse("Advertise: %q is not host:port", c.Advertise)
+		}
+	}
+	for name, d := range map[string]*time.Duration{
+		"CommitInterval": &c.CommitInterval, "SessionTimeout": &c.SessionTimeout,
+		"StartTimeout": &c.StartTimeout, "DrainTimeout": &c.DrainTimeout,
+	} {
+		if *d < 0 {
+			refuse("%s: %v is negative", name, *d)
+		}
+	}
+	c.CommitInterval = cmp.Or(c.CommitInterval, 100*time.Millisecond)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, 10*time.Second)
+	c.StartTimeout = cmp.Or(c.StartTimeout, 30*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
+	if c.SessionTimeout > 0 && c.SessionTimeout < 10*heartbeat {
+		refuse("SessionTimeout: %v is less than ten heartbeats of %v", c.SessionTimeout, heartbeat)
+	}
+	if c.CommitInterval > transactionTimeout/10 {
+		refuse("CommitInterval: %v is more than %v", c.CommitInterval, transactionTimeout/10)
+	}
+	if c.Replication < 0 {
+		refuse("Replication: %d is negative", c.Replication)
+	}
+	for name, p := range map[string]topology.Policy{"Decode": c.Policies.Decode, "Process": c.Policies.Process} {
+		if p < 0 || p > topology.DeadLetter {
+			refuse("Policies.%s: %d is not a policy", name, p)
+		}
+	}
+	if c.Guarantee != ExactlyOnce && c.Guarantee != AtLeastOnce {
+		refuse("Guarantee: %d is not a guarantee", c.Guarantee)
+	}
+	if c.Kafka != nil {
+		if err := c.Kafka.Validate(); err != nil {
+			refuse("Kafka: %w", err)
+		}
+	}
+	c.Policies.Decode = cmp.Or(c.Policies.Decode, topology.Fail)
+	c.Policies.Process = cmp.Or(c.Policies.Process, topology.Fail)
+	if c.OnError == nil {
+		c.OnError = func(err error) Answer {
+			if e := (*topology.RecordError)(nil); errors.As(err, &e) {
+				return StopInstance
+			}
+			return RestartTask
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	slices.SortFunc(wrong, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return c, errors.Join(wrong...)
+}
+
+const (
+	heartbeat          = 300 * time.Millisecond
+	transactionTimeout = 10 * time.Second
+)

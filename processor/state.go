@@ -1,0 +1,93 @@
+package processor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// A State is a stage in a processor's life.
+type State int
+
+// States. Stopped and Failed are final.
+const (
+	Starting    State = iota // Kafka, the topics and the sinks are being reached
+	Restoring                // some of the tasks read their changelogs
+	Running                  // every partition that the instance has is processed
+	Rebalancing              // the group is sharing out its partitions
+	Stopping                 // what was begun is being committed
+	Stopped                  // Run has returned nil
+	Failed                   // Run has returned an error
+)
+
+var stateNames = [...]string{"starting", "restoring", "running", "rebalancing", "stopping", "stopped", "failed"}
+
+// String returns the state's name in lower case.
+func (s State) String() string {
+	if s < 0 || int(s) >= len(stateNames) {
+		return fmt.Sprintf("State(%d)", int(s))
+	}
+	return stateNames[s]
+}
+
+// MarshalText writes the state's name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, name := range stateNames {
+		if name == string(text) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a state", text)
+}
+
+// Status is what an instance is doing.
+type Status struct {
+	Application string       `json:"application"`
+	Instance    string       `json:"instance"` // the group.instance.id
+	State       State        `json:"state"`
+	Err         string       `json:"error,omitempty"` // why it failed, or what it is waiting for
+	Tasks       []TaskStatus `json:"tasks"`           // by group and partition
+	Counts      Counts       `json:"counts"`
+}
+
+// Counts are numbers since the start of the process.
+type Counts struct {
+	Records      int64         `json:"records"`       // processed and committed
+	Rows         int64         `json:"rows"`          // written to changelogs
+	Published    int64         `json:"published"`     // records written to output topics
+	Dropped      int64         `json:"dropped"`       // records without a key
+	Skipped      int64         `json:"skipped"`       // records refused, by policy Skip
+	DeadLetters  int64         `json:"dead_letters"`  // records refused, by policy DeadLetter
+	Commits      int64         `json:"commits"`       // transactions
+	CommitTime   time.Duration `json:"commit_time"`   // of all of them
+	Sessions     int64         `json:"sessions"`      // times that the group was joined afresh
+	Restored     int64         `json:"restored"`      // changelog records read by restores
+	SinkRows     int64         `json:"sink_rows"`     // rows written to sinks
+	SinkSteps    int64         `json:"sink_steps"`    // batches written to sinks
+	SinkRebuilds int64         `json:"sink_rebuilds"` // times that a target had lost its place
+}
+
+// TaskStatus is what a task is doing, and how far its input, its restore and
+// its sinks are behind.
+type TaskStatus struct {
+	Group     string            `json:"group"`
+	Table     string            `json:"table"`
+	Partition int32             `json:"partition"`
+	State     State             `json:"state"`     // Restoring or Running
+	Committed topology.Position `json:"committed"` // of the input
+	Lag       int64             `json:"lag"`       // records of the input
+	Restore   int64             `json:"restore"`   // changelog offsets still to read
+	Sinks     []SinkStatus      `json:"sinks"`
+}
+
+// SinkStatus is how far a sink is behind.
+type SinkStatus struct {
+	Sink string `json:"sink"`
+	Lag  int64  `json:"lag"`             // changelog offsets
+	Err  string `json:"error,omitempty"` // what it is waiting for
+}

@@ -1,0 +1,83 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// A Sink copies a table into an outside system. For each partition the target
+// holds the rows and, beside them, an epoch (who writes) and a position (what
+// is written), and changes all of them in one atomic step: that makes the copy
+// exact. Epochs and positions are compared, nothing is computed from them.
+//
+// Methods are called for several partitions at once, never twice at once for
+// one partition. A sink must not repeat a call by itself: a copy that was
+// stalled on the way could arrive after the next one. Any error but those named
+// here is taken for a passing one, and the same call is made again, so every
+// call may have happened already. A sink that is an io.Closer is closed when
+// the processor has stopped.
+type Sink interface {
+	// String names the sink and its target: "redis localhost:6379".
+	fmt.Stringer
+
+	// Open takes a partition over, or takes it up again. With epoch 0 it stores a
+	// new epoch, later than any that was ever stored there, also if the target has
+	// forgotten it (take the larger of the stored one plus 1 and the target's
+	// clock in milliseconds). With another epoch it stores that one again, or
+	// returns ErrFenced if a later one is stored. The position stays as it is.
+	Open(ctx context.Context, from Source, epoch int64) (Place, error)
+
+	// Apply writes the rows and the position To in one atomic step, if the stored
+	// epoch is the batch's and the stored position is its From. Otherwise it
+	// changes nothing and returns ErrFenced if a later epoch is stored,
+	// ErrDuplicate if the epoch is the batch's and the position is To, else
+	// ErrGap. It must not keep the batch.
+	Apply(ctx context.Context, batch Batch) error
+
+	// Keys yields the key of every row that the target holds of a table, in any
+	// order, of all partitions. A key may come more than once; one that is written
+	// or deleted meanwhile may be missing. An error ends it.
+	Keys(ctx context.Context, table string) iter.Seq2[[]byte, error]
+}
+
+// A Source is one partition of a table.
+type Source struct {
+	Table     string // the store's name
+	Partition int32
+}
+
+// String returns "table/partition".
+func (s Source) String() string { return fmt.Sprintf("%s/%d", s.Table, s.Partition) }
+
+// A Place is where a target stands.
+type Place struct {
+	Epoch    int64  // who may write
+	Position string // what is written; "" if nothing is known
+}
+
+// A Batch is one step of a partition from one position to another. It holds
+// each key at most once; a nil value means that the row is deleted. Without
+// rows and with From equal to To it asks whether the target still stands there.
+type Batch struct {
+	Source
+	Epoch    int64
+	From, To string
+	Rows     []Raw
+}
+
+// What a sink answers to a batch that it does not apply.
+var (
+	ErrFenced    = errors.New("a later owner writes this partition")
+	ErrDuplicate = errors.New("the step was taken before")
+	ErrGap       = errors.New("the target is not where it was left")
+)
+
+// A RefusedError means that the target answers, and refuses until somebody
+// changes something: a password, a permission, the type of a key. Its text
+// names the cure.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
