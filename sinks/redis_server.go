@@ -1,0 +1,109 @@
+package sinks
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+var (
+	//go:embed open.lua
+	openSource string
+	//go:embed step.lua
+	stepSource string
+
+	openScript = newScript(openSource)
+	stepScript = newScript(stepSource)
+)
+
+// A script is called by its hash. The values are kept as the client takes them.
+type script struct{ hash, source any }
+
+func newScript(source string) script {
+	return script{redis.NewScript(source).Hash(), source}
+}
+
+// call returns the arguments of a call, into which run writes.
+func (s script) call(fence string, args ...any) []any {
+	return append([]any{"evalsha", s.hash, 1, fence}, args...)
+}
+
+// run sends a call once. A server that does not know the script, as it has
+// started again, has done nothing: it is sent the text.
+func (s script) run(ctx context.Context, client *redis.Client, call []any) ([]string, error) {
+	cmd := redis.NewStringSliceCmd(ctx, call...)
+	err := client.Process(ctx, cmd)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		call[0], call[1] = "eval", s.source
+		cmd = redis.NewStringSliceCmd(ctx, call...)
+		err = client.Process(ctx, cmd)
+	}
+	return cmd.Val(), err
+}
+
+// A server is one connected Redis. It is safe for concurrent use.
+type server struct {
+	client   *redis.Client
+	name     string // for errors
+	password string // to keep it out of them
+}
+
+// open calls the script of this name once, or for a new epoch twice.
+func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.Place, error) {
+	if epoch != 0 {
+		mine := strconv.FormatInt(epoch, 10)
+		held, err := openScript.run(ctx, s.client, openScript.call(fence, mine))
+		switch {
+		case err != nil:
+			return topology.Place{}, err
+		case held[2] == "refused":
+			return topology.Place{}, fenced(held[0], epoch)
+		}
+		return topology.Place{Epoch: epoch, Position: held[1]}, nil
+	}
+	for {
+		held, err := openScript.run(ctx, s.client, openScript.call(fence, "0"))
+		if err != nil {
+			return topology.Place{}, err
+		}
+		mine, err := strconv.ParseInt(held[2], 10, 64)
+		if err != nil {
+			return topology.Place{}, err
+		}
+		held, err = openScript.run(ctx, s.client, openScript.call(fence, held[2], held[0]))
+		if err != nil {
+			return topology.Place{}, err
+		}
+		if held[2] == "taken" { // else another owner came between the two calls
+			return topology.Place{Epoch: mine, Position: held[1]}, nil
+		}
+	}
+}
+
+func (s *server) apply(ctx context.Context, fence, prefix string, batch topology.Batch) error {
+	call := steps.Get().(*step)
+	defer call.release()
+	held, err := stepScript.run(ctx, s.client, call.fill(fence, prefix, batch))
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	epoch, _ := strconv.ParseInt(held[0], 10, 64) // not a number: damaged, so a gap
+	switch {
+	case epoch > batch.Epoch:
+		return fenced(held[0], batch.Epoch)
+	case epoch == batch.Epoch && held[1] == batch.To:
+		return topology.ErrDuplicate
+	default:
+		return fmt.Errorf("%w: it holds epoch %q at %q, the step is of epoch %d from %q to %q",
+			topology.ErrGap, held[0], held[1], batch.Epoch, batch.From, batch.To)
+	}
+}
+
+func fenced(stored string, ours int64) error {
+	return fmt.Errorf("%w: its epoch is %s, ours %d", topology.ErrFenced, stored, ours)
+}
