@@ -1,6 +1,9 @@
 package topology
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/tidemark-dev/tidemark/codec"
 )
 
@@ -20,34 +23,84 @@ type Topic[K, V any] struct {
 	Policies Policies
 }
 
-// A Store says where rows are kept: the table, its directory in LevelDB and its
-// changelog topic. It is the handle by which rows are read.
-type Store[K, V any] struct {
-	// Name is unique in the topology. Required. The changelog topic is
-	// <application>-<name>-table.
-	Name string
-
-	// Key and Value default to the codecs of what the rows are made from.
-	Key   codec.Codec[K]
-	Value codec.Codec[V]
-
-	// EveryChange writes each change to the changelog. By default the last one
-	// of a commit is written for each key.
-	EveryChange bool
+// Encode returns the record that a producer would send. A nil value, if V can
+// be, is a tombstone, a nil key a missing one.
+func (t Topic[K, V]) Encode(key K, value V) (Raw, error) {
+	r := Raw{Position: Position{Topic: t.Name}}
+	if err := t.check(); err != nil {
+		return Raw{}, err
+	}
+	var err error
+	if !canBeNil[K]() || !isNil(&key) {
+		if r.Key, err = encode(t.Key, key); err != nil {
+			return Raw{}, fmt.Errorf("topic %q: encode key: %w", t.Name, err)
+		}
+	}
+	if !canBeNil[V]() || !isNil(&value) {
+		if r.Value, err = encode(t.Value, value); err != nil {
+			return Raw{}, fmt.Errorf("topic %q: encode value: %w", t.Name, err)
+		}
+	}
+	return r, nil
 }
 
-// A Policy says what happens to input that cannot be processed.
-type Policy int
+// check returns every mistake of the declaration.
+func (t Topic[K, V]) check() error {
+	var errs []error
+	if err := checkName("topic", t.Name); err != nil {
+		errs = append(errs, err)
+	}
+	if t.Key == nil {
+		errs = append(errs, fmt.Errorf("topic %q: no codec for its keys of type %s", t.Name, typeName[K]()))
+	}
+	if t.Value == nil {
+		errs = append(errs, fmt.Errorf("topic %q: no codec for its values of type %s", t.Name, typeName[V]()))
+	}
+	for _, p := range []struct {
+		name string
+		Policy
+	}{{"Decode", t.Policies.Decode}, {"Process", t.Policies.Process}} {
+		if p.Policy < 0 || p.Policy > DeadLetter {
+			errs = append(errs, fmt.Errorf("topic %q: Policies.%s: %d is not a policy", t.Name, p.name, p.Policy))
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// Policies for bad input. The zero Policy means the application's, and there Fail.
-const (
-	Fail       Policy = iota + 1 // stop, and hand the error to the error handler
-	Skip                         // drop and count
-	DeadLetter                   // move to the topic <application>-dead-letters, in the same transaction
-)
+// orCodecs returns the topic with those codecs where it has none.
+func (t Topic[K, V]) orCodecs(key codec.Codec[K], value codec.Codec[V]) Topic[K, V] {
+	if t.Key == nil {
+		t.Key = key
+	}
+	if t.Value == nil {
+		t.Value = value
+	}
+	return t
+}
 
-// Policies holds a policy for each place where input can be refused.
-type Policies struct {
-	Decode  Policy // bytes that a codec refuses
-	Process Policy // records for which a function returns an error or panics
+// A declaration is how a topic was declared, to be compared with another one of
+// the same name.
+type declaration struct {
+	as       string // types and codecs
+	policies Policies
+	texts    texts
+}
+
+func (t Topic[K, V]) declaration() declaration {
+	return declaration{
+		as:       fmt.Sprintf("%s (%T) to %s (%T)", typeName[K](), t.Key, typeName[V](), t.Value),
+		policies: t.Policies,
+		texts:    newTexts(t.Key, t.Value),
+	}
+}
+
+func (d declaration) equal(other declaration) bool {
+	return d.as == other.as && d.policies == other.policies
+}
+
+func (d declaration) String() string {
+	if d.policies == (Policies{}) {
+		return d.as
+	}
+	return fmt.Sprintf("%s with policies %+v", d.as, d.policies)
 }

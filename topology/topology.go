@@ -1,8 +1,44 @@
+// Package topology describes what a program reads, keeps and writes, and runs
+// one partition of it in memory.
+//
+// Literals name what lies outside of the process: a [Topic], and a [Store] of
+// rows. Verbs connect them: a topic is consumed into a [Stream] or materialized
+// into a [Table], streams are filtered, mapped, counted and published, a table
+// is synced to a [Sink]. Four rules hold for every verb:
+//
+//   - Arguments come in this order: upstream, where it is kept, the function.
+//   - A function is given the key, the value, then the rest. It is pure and
+//     cannot fail; a step that can fail is [Try].
+//   - What may be missing in data is a pointer: nil is a tombstone, or a deleted row.
+//   - A verb that returns a table takes a store, because a table is a topic.
+//
+// Mistakes are collected and come out of [Builder.Build] together.
 package topology
 
-// Partition returns the partition of a key among n, as Java's default
-// partitioner computes it: murmur2, without its sign bit, modulo n.
-func Partition(key []byte, n int32) int32 { return 0 }
+import (
+	"maps"
+	"slices"
+)
 
 // A Topology is a checked, immutable description, safe for concurrent use.
-type Topology struct{}
+type Topology struct {
+	application string
+	groups      []*Group
+	topics      map[string]texts // inputs and outputs, by name
+	stores      map[string]texts // by name
+	changelogs  map[string]texts // the same, by the name of the topic
+	handles     map[string]any   // each Store[K, V], with its codecs
+}
+
+// Application returns the name given to NewBuilder.
+func (t *Topology) Application() string { return t.application }
+
+// Groups returns the parts that run on their own, one for each table, in the
+// order in which the tables were declared.
+func (t *Topology) Groups() []*Group { return slices.Clone(t.groups) }
+
+// Topics returns the names of what is read and published, sorted.
+func (t *Topology) Topics() []string { return slices.Sorted(maps.Keys(t.topics)) }
+
+// Stores returns the names of the stores, sorted.
+func (t *Topology) Stores() []string { return slices.Sorted(maps.Keys(t.stores)) }

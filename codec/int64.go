@@ -1,0 +1,38 @@
+package codec
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Int64 stores an integer as 8 big-endian bytes, as Kafka's LongSerializer does.
+type Int64 struct{}
+
+// Encode returns the 8 bytes of v.
+func (Int64) Encode(v int64) ([]byte, error) {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, 8), uint64(v)), nil
+}
+
+// Decode refuses data that is not 8 bytes long.
+func (c Int64) Decode(data []byte) (int64, error) {
+	if err := c.Check(data); err != nil {
+		return 0, err
+	}
+	return int64(binary.BigEndian.Uint64(data)), nil
+}
+
+// Check refuses data that is not 8 bytes long.
+func (Int64) Check(data []byte) error {
+	if len(data) != 8 {
+		return fmt.Errorf("%d bytes %q, not the 8 of an integer", len(data), clip(data))
+	}
+	return nil
+}
+
+// clip shortens data for an error text.
+func clip(data []byte) []byte {
+	if len(data) > 32 {
+		return data[:32]
+	}
+	return data
+}

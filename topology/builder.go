@@ -1,0 +1,226 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A Builder collects the parts of a topology and their mistakes. It is not
+// safe for concurrent use.
+type Builder struct {
+	application string
+	errs        []error
+
+	nodes     []*node // in the order of their declaration, so upstream first
+	inputs    map[string]*input
+	outputs   map[string]*output
+	tables    []*table
+	publishes []*publish
+	steps     map[string]int // how many of each verb have no name of their own
+}
+
+// An input is a topic that is read.
+type input struct {
+	*node
+	topic    string
+	policies Policies
+	declared declaration
+	stream   any // *stream[K, V]
+	start    func(*Task) func() error
+}
+
+// An output is a topic that is published to, however often.
+type output struct {
+	declared declaration
+}
+
+// A publish is one step that writes to a topic.
+type publish struct {
+	*node
+	topic string
+}
+
+// A table is a node that keeps rows.
+type table struct {
+	*node
+	store       string
+	everyChange bool
+	sinks       []Sink
+	texts       texts
+	handle      any // Store[K, V], with its codecs
+}
+
+// NewBuilder starts a topology. The application name is the prefix of the
+// consumer groups, and of the topics that tidemark creates.
+func NewBuilder(application string) *Builder {
+	return &Builder{
+		application: application,
+		inputs:      map[string]*input{},
+		outputs:     map[string]*output{},
+		steps:       map[string]int{},
+	}
+}
+
+// Build checks the topology and freezes it. The error lists every mistake, by name.
+func (b *Builder) Build() (*Topology, error) {
+	errs := slices.Concat(b.checkApplication(), b.errs, b.checkShape())
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	t := &Topology{
+		application: b.application,
+		topics:      map[string]texts{},
+		stores:      map[string]texts{},
+		changelogs:  map[string]texts{},
+		handles:     map[string]any{},
+	}
+	for name, in := range b.inputs {
+		t.topics[name] = in.declared.texts
+	}
+	for name, out := range b.outputs {
+		t.topics[name] = out.declared.texts
+	}
+	for _, tb := range b.tables {
+		g := b.group(tb)
+		t.groups = append(t.groups, g)
+		t.stores[tb.store] = tb.texts
+		t.changelogs[g.Table] = tb.texts
+		t.handles[tb.store] = tb.handle
+	}
+	return t, nil
+}
+
+// group compiles the group of a table: what leads to it, what is published of
+// it, and what is published of its input if no earlier group does that.
+func (b *Builder) group(tb *table) *Group {
+	g := &Group{
+		Name:        b.application + "-" + tb.store,
+		Input:       tb.input.topic,
+		Store:       tb.store,
+		Table:       b.changelog(tb.store),
+		EveryChange: tb.everyChange,
+		Sinks:       slices.Clone(tb.sinks),
+		table:       tb,
+		nodes:       map[*node]bool{},
+	}
+	g.run(tb.node)
+	for _, p := range b.publishes {
+		if b.owner(p) == tb {
+			g.run(p.node)
+			g.Outputs = append(g.Outputs, p.topic)
+		}
+	}
+	slices.Sort(g.Outputs)
+	g.Outputs = slices.Compact(g.Outputs)
+	for _, n := range b.nodes {
+		if g.nodes[n] {
+			g.order = append(g.order, n)
+		}
+	}
+	return g
+}
+
+// owner returns the table in whose group a step runs that publishes.
+func (b *Builder) owner(p *publish) *table {
+	first := -1
+	for i, tb := range b.tables {
+		if p.up == tb.node {
+			return tb
+		}
+		if first < 0 && tb.input == p.input {
+			first = i
+		}
+	}
+	return b.tables[first]
+}
+
+func (b *Builder) changelog(store string) string { return b.application + "-" + store + "-table" }
+
+// add makes a node downstream of up.
+func (b *Builder) add(name string, up *node) *node {
+	n := &node{name: name, up: up}
+	if up != nil {
+		n.input = up.input
+	}
+	if b != nil {
+		b.nodes = append(b.nodes, n)
+	}
+	return n
+}
+
+// number returns the name of the next step of a verb.
+func (b *Builder) number(verb string) string {
+	if b == nil {
+		return verb
+	}
+	b.steps[verb]++
+	return fmt.Sprintf("%s %d", verb, b.steps[verb])
+}
+
+// wrong notes a mistake. A zero Stream has no builder to note it.
+func (b *Builder) wrong(format string, args ...any) {
+	if b != nil {
+		b.errs = append(b.errs, fmt.Errorf(format, args...))
+	}
+}
+
+func (b *Builder) checkApplication() []error {
+	if err := checkName("application", b.application); err != nil {
+		return []error{err}
+	}
+	if topic := b.application + "-dead-letters"; len(topic) > maxName {
+		return []error{fmt.Errorf("application %q: its topic of dead letters has a name of %d bytes, more than Kafka's %d", b.application, len(topic), maxName)}
+	}
+	return nil
+}
+
+// checkShape finds what only the whole shows.
+func (b *Builder) checkShape() (errs []error) {
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	tabled := map[*input]bool{}
+	for _, tb := range b.tables {
+		tabled[tb.input] = true
+		if topic := b.changelog(tb.store); len(topic) > maxName {
+			refuse("store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", tb.store, topic, len(topic), maxName)
+		}
+		for kind, names := range map[string][]string{"read": sorted(b.inputs), "published": sorted(b.outputs)} {
+			for _, topic := range names {
+				if topic == b.changelog(tb.store) {
+					refuse("topic %q: it is %s, and is the changelog topic of store %q", topic, kind, tb.store)
+				}
+				if topic == tb.store {
+					refuse("topic %q: a store has this name, too", topic)
+				}
+			}
+		}
+	}
+	if len(b.tables) == 0 {
+		refuse("the topology keeps nothing: Materialize, ToTable, Count and Aggregate make tables")
+	}
+	for _, name := range sorted(b.inputs) {
+		in := b.inputs[name]
+		if _, also := b.outputs[name]; also {
+			refuse("topic %q: it is read and published", name)
+		}
+		if tabled[in] {
+			continue
+		}
+		var published []string
+		for _, p := range b.publishes {
+			if p.input == in {
+				published = append(published, fmt.Sprintf("%q", p.topic))
+			}
+		}
+		if len(published) == 0 {
+			refuse("topic %q: it is read, and nothing is kept of it", name)
+		} else {
+			refuse("topic %q: it is published to %s and feeds no table: a stream without a table is not supported yet", name, strings.Join(published, ", "))
+		}
+	}
+	return errs
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

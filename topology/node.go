@@ -1,0 +1,83 @@
+package topology
+
+import (
+	"reflect"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
+
+// A node is a step of a topology, without its types.
+type node struct {
+	name  string // as errors and Topology.String show it
+	up    *node  // nil for a topic that is read
+	input *input
+}
+
+// A stream is a node that records come out of: of a topic, a step, or a table,
+// whose records are its changes. The codecs are nil where nothing says them.
+type stream[K, V any] struct {
+	*node
+	key   codec.Codec[K]
+	value codec.Codec[V]
+	outs  []out[K, V]
+
+	// Set where a mistake was reported that a missing codec would only repeat.
+	faulty bool
+}
+
+// A step takes a record within a task.
+type step[K, V any] func(*item[K, V]) error
+
+// An out leads to a node downstream; start makes its step for a task.
+type out[K, V any] struct {
+	to    *node
+	start func(*Task) step[K, V]
+}
+
+// start returns the step that hands records to everything downstream that the
+// task's group runs.
+func (s *stream[K, V]) start(k *Task) step[K, V] {
+	var next []step[K, V]
+	for _, o := range s.outs {
+		if k.group.nodes[o.to] {
+			next = append(next, o.start(k))
+		}
+	}
+	if len(next) == 1 {
+		return next[0]
+	}
+	return func(it *item[K, V]) error {
+		for _, n := range next {
+			if err := n(it); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// below returns a stream of other values downstream of s. It has the codecs of
+// s as far as its types are the same.
+func below[K, V, W any](b *Builder, s *stream[K, V], name string) *stream[K, W] {
+	value, _ := any(s.value).(codec.Codec[W])
+	return &stream[K, W]{node: b.add(name, s.node), key: s.key, value: value, faulty: s.faulty}
+}
+
+// sameCodec reports whether what one codec has written need not be written
+// anew by the other.
+func sameCodec(a, b any) bool {
+	if a == nil || b == nil || reflect.TypeOf(a) != reflect.TypeOf(b) {
+		return false
+	}
+	return reflect.ValueOf(a).Comparable() && a == b
+}
+
+// feed leads the stream's records to a node.
+func (s *stream[K, V]) feed(to *node, start func(*Task) step[K, V]) {
+	s.outs = append(s.outs, out[K, V]{to, start})
+}
+
+// placeholder is what verbs go on with after a mistake.
+func placeholder[K, V any]() *stream[K, V] {
+	return &stream[K, V]{node: &node{name: "nothing", input: &input{}}, faulty: true}
+}

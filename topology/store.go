@@ -1,0 +1,49 @@
+package topology
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
+
+// A Store says where rows are kept: the table, its directory in LevelDB and its
+// changelog topic. It is the handle by which rows are read.
+type Store[K, V any] struct {
+	// Name is unique in the topology. Required. The changelog topic is
+	// <application>-<name>-table.
+	Name string
+
+	// Key and Value default to the codecs of what the rows are made from.
+	Key   codec.Codec[K]
+	Value codec.Codec[V]
+
+	// EveryChange writes each change to the changelog. By default the last one
+	// of a commit is written for each key.
+	EveryChange bool
+}
+
+// In returns the store with the codecs that it has in a topology. It is an
+// error if the topology has no such store.
+func (s Store[K, V]) In(t *Topology) (Store[K, V], error) {
+	found, ok := t.handles[s.Name]
+	if !ok {
+		return s, fmt.Errorf("store %q: application %q has none of this name, it has %s", s.Name, t.application, quoted(t.Stores()))
+	}
+	if resolved, ok := found.(Store[K, V]); ok {
+		return resolved, nil
+	}
+	return s, fmt.Errorf("store %q: application %q keeps it as %T, not as %T", s.Name, t.application, found, s)
+}
+
+// quoted lists names.
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
+}
+
+func typeName[T any]() string { return reflect.TypeFor[T]().String() }

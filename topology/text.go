@@ -1,0 +1,168 @@
+package topology
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
+
+// Parse makes a record of a topic or store from text: the key as Format prints
+// it, the value as JSON, nil for a tombstone. A value that is kept as text or
+// bytes may be given as it is, without quotes.
+func (t *Topology) Parse(name, key string, value []byte) (Raw, error) {
+	x, kind, ok := t.texts(name)
+	if !ok {
+		return Raw{}, fmt.Errorf("%q: application %q has no such topic or store, it has %s", name, t.application, quoted(append(t.Topics(), t.Stores()...)))
+	}
+	r := Raw{Position: Position{Topic: name}}
+	var err error
+	if r.Key, err = x.parseKey(key); err != nil {
+		return Raw{}, fmt.Errorf("%s %q: key %q: %w", kind, name, key, err)
+	}
+	if value == nil {
+		return r, nil
+	}
+	if r.Value, err = x.parseValue(value); err != nil {
+		return Raw{}, fmt.Errorf("%s %q: value %s: %w", kind, name, value, err)
+	}
+	return r, nil
+}
+
+// Format prints a record of a topic, a store or its changelog topic: its key as
+// text, its value as compact JSON, nil for a tombstone. A missing key is "".
+func (t *Topology) Format(r Raw) (key string, value []byte, err error) {
+	x, kind, ok := t.texts(r.Topic)
+	if !ok {
+		return "", nil, fmt.Errorf("%q: application %q has no such topic or store, it has %s", r.Topic, t.application, quoted(append(t.Topics(), t.Stores()...)))
+	}
+	if r.Key != nil {
+		if key, err = x.formatKey(r.Key); err != nil {
+			return "", nil, fmt.Errorf("%s %q: decode key: %w", kind, r.Topic, err)
+		}
+	}
+	if r.Value != nil {
+		if value, err = x.formatValue(r.Value); err != nil {
+			return "", nil, fmt.Errorf("%s %q: decode value: %w", kind, r.Topic, err)
+		}
+	}
+	return key, value, nil
+}
+
+func (t *Topology) texts(name string) (x texts, kind string, ok bool) {
+	if x, ok = t.topics[name]; ok {
+		return x, "topic", true
+	}
+	if x, ok = t.stores[name]; ok {
+		return x, "store", true
+	}
+	x, ok = t.changelogs[name]
+	return x, "changelog", ok
+}
+
+// texts turns the bytes of keys and values into text and back.
+type texts struct {
+	parseKey    func(string) ([]byte, error)
+	formatKey   func([]byte) (string, error)
+	parseValue  func([]byte) ([]byte, error)
+	formatValue func([]byte) ([]byte, error)
+}
+
+func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
+	return texts{
+		parseKey:    func(text string) ([]byte, error) { return parseKey(key, text) },
+		formatKey:   func(data []byte) (string, error) { return formatKey(key, data) },
+		parseValue:  func(text []byte) ([]byte, error) { return parseValue(value, text) },
+		formatValue: func(data []byte) ([]byte, error) { return formatValue(value, data) },
+	}
+}
+
+// A key whose type is a string is its own text, unless it could be taken for
+// JSON; every other key is JSON.
+
+func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
+	var k K
+	_, isJSON := any(c).(codec.JSON[K])
+	switch v := reflect.ValueOf(&k).Elem(); {
+	case isBytes(c):
+		return []byte(text), nil
+	case v.Kind() == reflect.String && !(isJSON && strings.HasPrefix(text, `"`)):
+		v.SetString(text)
+	default:
+		var err error
+		if k, err = (codec.JSON[K]{}).Decode([]byte(text)); err != nil {
+			return nil, err
+		}
+		if canBeNil[K]() && isNil(&k) {
+			return nil, fmt.Errorf("a key can't be null")
+		}
+	}
+	return encode(c, k)
+}
+
+func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
+	if isBytes(c) {
+		return string(data), nil
+	}
+	k, err := c.Decode(data)
+	if err != nil {
+		return "", err
+	}
+	_, isJSON := any(c).(codec.JSON[K])
+	if v := reflect.ValueOf(&k).Elem(); v.Kind() == reflect.String && !(isJSON && strings.HasPrefix(v.String(), `"`)) {
+		return v.String(), nil
+	}
+	text, err := json.Marshal(k)
+	return string(text), err
+}
+
+func parseValue[V any](c codec.Codec[V], text []byte) ([]byte, error) {
+	if isText(c) {
+		var s string
+		if json.Unmarshal(text, &s) != nil || isNullText(text) {
+			s = string(text)
+		}
+		return []byte(s), nil
+	}
+	v, err := (codec.JSON[V]{}).Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	if canBeNil[V]() && isNil(&v) {
+		return nil, nil
+	}
+	return encode(c, v)
+}
+
+func formatValue[V any](c codec.Codec[V], data []byte) ([]byte, error) {
+	v, err := c.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	// Fields that V does not know are shown, too.
+	if _, ok := any(c).(codec.JSON[V]); ok || isBytes(c) && json.Valid(data) && !bytes.HasPrefix(bytes.TrimSpace(data), []byte(`"`)) {
+		var text bytes.Buffer
+		err := json.Compact(&text, data)
+		return text.Bytes(), err
+	}
+	if isBytes(c) {
+		return json.Marshal(string(data))
+	}
+	return json.Marshal(v)
+}
+
+func isBytes(c any) bool {
+	_, ok := c.(codec.Bytes)
+	return ok
+}
+
+// isText reports whether values need not be JSON to be written as text.
+func isText(c any) bool {
+	_, ok := c.(codec.String)
+	return ok || isBytes(c)
+}
+
+func isNullText(text []byte) bool { return string(bytes.TrimSpace(text)) == "null" }
