@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
-	"strings"
 )
 
 // JSON stores a value as encoding/json writes it. A field that T does not know
@@ -34,18 +33,16 @@ func (JSON[T]) Decode(data []byte) (v T, err error) {
 // Check accepts valid JSON that starts as a T does: with { for a struct, and so
 // on. It does not look at what is inside.
 func (JSON[T]) Check(data []byte) error {
-	t := reflect.TypeFor[T]()
-	token := firstByte(data)
-	if token == 'n' && isNull(data) {
-		if !nillable(t) {
-			return errNull
-		}
-		return nil
-	}
 	if !json.Valid(data) {
 		return syntaxError(data)
 	}
-	if first := tokensOf(t); first != "" && strings.IndexByte(first, token) < 0 {
+	t := reflect.TypeFor[T]()
+	switch token := firstByte(data); {
+	case token == 'n' && nillable(t):
+		return nil
+	case token == 'n':
+		return errNull
+	case !startsWith(t, token) && !decodesItself(t):
 		return &json.UnmarshalTypeError{Value: tokenName(token), Type: t, Offset: 1}
 	}
 	return nil
@@ -55,8 +52,8 @@ var errNull = errors.New("null: a tombstone is a record without a value")
 
 // syntaxError says what is wrong with JSON that is not valid.
 func syntaxError(data []byte) error {
-	var any json.RawMessage
-	return json.Unmarshal(data, &any)
+	var v json.RawMessage
+	return json.Unmarshal(data, &v)
 }
 
 // firstByte returns the first byte that is not white space, or 0.
@@ -81,61 +78,72 @@ func nillable(t reflect.Type) bool {
 	return false
 }
 
-const (
-	numberTokens = "-0123456789"
-	boolTokens   = "tf"
-)
+// startsWith reports whether a JSON value for t, which has no method to decode
+// itself, may start with the byte.
+func startsWith(t reflect.Type, token byte) bool {
+	switch pointed(t).Kind() {
+	case reflect.Struct, reflect.Map:
+		return token == '{'
+	case reflect.Slice:
+		return token == '[' || token == '"' // bytes in base64
+	case reflect.Array:
+		return token == '['
+	case reflect.String:
+		return token == '"'
+	case reflect.Bool:
+		return token == 't' || token == 'f'
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
+		reflect.Float32, reflect.Float64:
+		return token == '-' || '0' <= token && token <= '9'
+	}
+	return true
+}
 
-// tokensOf returns the bytes with which a JSON value for t may start, or ""
-// where any may: it is decoded by a method of its own, or holds any value.
-func tokensOf(t reflect.Type) string {
-	for {
-		// encoding/json looks for the methods on the pointer, too.
-		if decodesItself(t) || decodesItself(reflect.PointerTo(t)) || t == reflect.TypeFor[json.Number]() {
-			return ""
+// decodesItself reports whether a method of t, or of what it points to, decodes
+// it. A json.Number is read in a way of its own, too.
+func decodesItself(t reflect.Type) bool {
+	for range maxPointers {
+		if t == reflect.TypeFor[json.Number]() {
+			return true
 		}
+		// encoding/json looks for the methods of the pointer.
+		p := reflect.PointerTo(t)
+		if p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+			return true
+		}
+		if t.Kind() != reflect.Pointer {
+			return false
+		}
+		t = t.Elem()
+	}
+	return true
+}
+
+// maxPointers ends what a type that points to itself would make endless.
+const maxPointers = 8
+
+func pointed(t reflect.Type) reflect.Type {
+	for range maxPointers {
 		if t.Kind() != reflect.Pointer {
 			break
 		}
 		t = t.Elem()
 	}
-	switch t.Kind() {
-	case reflect.Struct, reflect.Map:
-		return "{"
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return `["` // base64, or numbers
-		}
-		return "["
-	case reflect.Array:
-		return "["
-	case reflect.String:
-		return `"`
-	case reflect.Bool:
-		return boolTokens
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
-		reflect.Float32, reflect.Float64:
-		return numberTokens
-	}
-	return ""
-}
-
-func decodesItself(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[json.Unmarshaler]()) || t.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+	return t
 }
 
 // tokenName names the kind of value that starts with token, as encoding/json
 // does in its errors.
 func tokenName(token byte) string {
-	switch {
-	case token == '{':
+	switch token {
+	case '{':
 		return "object"
-	case token == '[':
+	case '[':
 		return "array"
-	case token == '"':
+	case '"':
 		return "string"
-	case strings.IndexByte(boolTokens, token) >= 0:
+	case 't', 'f':
 		return "bool"
 	}
 	return "number"
