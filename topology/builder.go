@@ -29,12 +29,14 @@ type input struct {
 	policies Policies
 	declared declaration
 	stream   any // *stream[K, V]
+	handle   any // Topic[K, V]
 	start    func(*Task) func() error
 }
 
 // An output is a topic that is published to, however often.
 type output struct {
 	declared declaration
+	handle   any // Topic[K, V], with its codecs
 }
 
 // A publish is one step that writes to a topic.
@@ -78,10 +80,10 @@ func (b *Builder) Build() (*Topology, error) {
 		handles:     map[string]any{},
 	}
 	for name, in := range b.inputs {
-		t.topics[name] = in.declared.texts
+		t.topics[name], t.handles[name] = in.declared.texts, in.handle
 	}
 	for name, out := range b.outputs {
-		t.topics[name] = out.declared.texts
+		t.topics[name], t.handles[name] = out.declared.texts, out.handle
 	}
 	for _, tb := range b.tables {
 		g := b.group(tb)

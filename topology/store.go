@@ -27,14 +27,18 @@ type Store[K, V any] struct {
 // In returns the store with the codecs that it has in a topology. It is an
 // error if the topology has no such store.
 func (s Store[K, V]) In(t *Topology) (Store[K, V], error) {
-	found, ok := t.handles[s.Name]
-	if !ok {
+	if _, ok := t.stores[s.Name]; !ok {
 		return s, fmt.Errorf("store %q: application %q has none of this name, it has %s", s.Name, t.application, quoted(t.Stores()))
 	}
-	if resolved, ok := found.(Store[K, V]); ok {
-		return resolved, nil
+	return handle(t, "store", s.Name, s)
+}
+
+// handle returns what a topology knows under a name, if it is of the same type.
+func handle[T any](t *Topology, kind, name string, asked T) (T, error) {
+	if found, ok := t.handles[name].(T); ok {
+		return found, nil
 	}
-	return s, fmt.Errorf("store %q: application %q keeps it as %T, not as %T", s.Name, t.application, found, s)
+	return asked, fmt.Errorf("%s %q: application %q has it as %T, not as %T", kind, name, t.application, t.handles[name], asked)
 }
 
 // quoted lists names.

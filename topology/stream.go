@@ -46,7 +46,7 @@ func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
 		// The missing name or codec is reported, once is enough.
 		faulty: from.Key == nil || from.Value == nil,
 	}
-	s.input = &input{node: s.node, topic: from.Name, policies: from.Policies, declared: from.declaration(), stream: s}
+	s.input = &input{node: s.node, topic: from.Name, policies: from.Policies, declared: from.declaration(), stream: s, handle: from}
 	s.input.start = func(k *Task) func() error { return startInput(k, s) }
 	b.inputs[from.Name] = s.input
 	return Stream[K, V]{b, s}
@@ -142,7 +142,7 @@ func Publish[K, V any](from Node[K, V], to Topic[K, V]) {
 		b.errs = append(b.errs, err)
 	}
 	if out, ok := b.outputs[to.Name]; !ok {
-		b.outputs[to.Name] = &output{to.declaration()}
+		b.outputs[to.Name] = &output{to.declaration(), to}
 	} else if !out.declared.equal(to.declaration()) {
 		b.wrong("topic %q: it is published as %s and as %s", to.Name, out.declared, to.declaration())
 	}

@@ -138,20 +138,30 @@ func parseValue[V any](c codec.Codec[V], text []byte) ([]byte, error) {
 }
 
 func formatValue[V any](c codec.Codec[V], data []byte) ([]byte, error) {
+	if j, ok := any(c).(codec.JSON[V]); ok {
+		// As it lies there: with the fields that V does not know.
+		if err := j.Check(data); err != nil {
+			return nil, err
+		}
+		return compact(data)
+	}
+	if isBytes(c) {
+		if first := bytes.TrimSpace(data); json.Valid(data) && first[0] != '"' {
+			return compact(data)
+		}
+		return json.Marshal(string(data))
+	}
 	v, err := c.Decode(data)
 	if err != nil {
 		return nil, err
 	}
-	// Fields that V does not know are shown, too.
-	if _, ok := any(c).(codec.JSON[V]); ok || isBytes(c) && json.Valid(data) && !bytes.HasPrefix(bytes.TrimSpace(data), []byte(`"`)) {
-		var text bytes.Buffer
-		err := json.Compact(&text, data)
-		return text.Bytes(), err
-	}
-	if isBytes(c) {
-		return json.Marshal(string(data))
-	}
 	return json.Marshal(v)
+}
+
+func compact(text []byte) ([]byte, error) {
+	var b bytes.Buffer
+	err := json.Compact(&b, text)
+	return b.Bytes(), err
 }
 
 func isBytes(c any) bool {

@@ -44,6 +44,15 @@ func (t Topic[K, V]) Encode(key K, value V) (Raw, error) {
 	return r, nil
 }
 
+// In returns the topic with the codecs that it has in a topology. It is an
+// error if the topology neither reads nor publishes it.
+func (t Topic[K, V]) In(topo *Topology) (Topic[K, V], error) {
+	if _, ok := topo.topics[t.Name]; !ok {
+		return t, fmt.Errorf("topic %q: application %q has none of this name, it has %s", t.Name, topo.application, quoted(topo.Topics()))
+	}
+	return handle(topo, "topic", t.Name, t)
+}
+
 // check returns every mistake of the declaration.
 func (t Topic[K, V]) check() error {
 	var errs []error

@@ -27,7 +27,7 @@ type Topology struct {
 	topics      map[string]texts // inputs and outputs, by name
 	stores      map[string]texts // by name
 	changelogs  map[string]texts // the same, by the name of the topic
-	handles     map[string]any   // each Store[K, V], with its codecs
+	handles     map[string]any   // each Topic[K, V] and Store[K, V], with its codecs
 }
 
 // Application returns the name given to NewBuilder.

@@ -1,0 +1,57 @@
+package topologytest
+
+import "github.com/tidemark-dev/tidemark/topology"
+
+// Rows returns what a store holds.
+func Rows[K comparable, V any](d *Driver, of topology.Store[K, V]) map[K]V {
+	d.t.Helper()
+	of, err := of.In(d.topo)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	rows := map[K]V{}
+	for _, k := range d.tasks {
+		if k.group.Store != of.Name {
+			continue
+		}
+		for data, value := range k.rows {
+			key, err := of.Key.Decode([]byte(data))
+			if err != nil {
+				d.t.Fatalf("store %q: decode key %q: %v", of.Name, data, err)
+			}
+			if rows[key], err = of.Value.Decode(value); err != nil {
+				d.t.Fatalf("store %q: row %q: decode value: %v", of.Name, data, err)
+			}
+		}
+	}
+	return rows
+}
+
+// Received returns the records published to a topic since the last call, in the
+// order of their publication. A nil Value is a tombstone.
+func Received[K, V any](d *Driver, from topology.Topic[K, V]) []topology.Record[K, *V] {
+	d.t.Helper()
+	from, err := from.In(d.topo)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var records []topology.Record[K, *V]
+	for _, raw := range d.published[from.Name] {
+		r := topology.Record[K, *V]{Time: raw.Time, Headers: raw.Headers, Position: raw.Position}
+		if raw.Key != nil {
+			if r.Key, err = from.Key.Decode(raw.Key); err != nil {
+				d.t.Fatalf("record %s: decode key: %v", raw.Position, err)
+			}
+		}
+		if raw.Value != nil {
+			value, err := from.Value.Decode(raw.Value)
+			if err != nil {
+				d.t.Fatalf("record %s: decode value: %v", raw.Position, err)
+			}
+			r.Value = &value
+		}
+		records = append(records, r)
+	}
+	delete(d.published, from.Name)
+	return records
+}
