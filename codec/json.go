@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 )
 
@@ -43,7 +44,7 @@ func (JSON[T]) Check(data []byte) error {
 	case token == 'n':
 		return errNull
 	case !startsWith(t, token) && !decodesItself(t):
-		return &json.UnmarshalTypeError{Value: tokenName(token), Type: t, Offset: 1}
+		return fmt.Errorf("%s, not %s", tokenName(token), kindName(t))
 	}
 	return nil
 }
@@ -133,18 +134,32 @@ func pointed(t reflect.Type) reflect.Type {
 	return t
 }
 
-// tokenName names the kind of value that starts with token, as encoding/json
-// does in its errors.
+// tokenName names the kind of value that starts with token.
 func tokenName(token byte) string {
 	switch token {
 	case '{':
-		return "object"
+		return "an object"
 	case '[':
-		return "array"
+		return "an array"
 	case '"':
-		return "string"
+		return "a string"
 	case 't', 'f':
-		return "bool"
+		return "a bool"
 	}
-	return "number"
+	return "a number"
+}
+
+// kindName names the kind of value that startsWith wants.
+func kindName(t reflect.Type) string {
+	switch t = pointed(t); t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "a bool"
+	}
+	return "a number"
 }

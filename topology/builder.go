@@ -183,23 +183,21 @@ func (b *Builder) checkApplication() []error {
 func (b *Builder) checkShape() (errs []error) {
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	tabled := map[*input]bool{}
+	named := func(topic string) bool { return b.inputs[topic] != nil || b.outputs[topic] != nil }
 	for _, tb := range b.tables {
 		tabled[tb.input] = true
-		if topic := b.changelog(tb.store); len(topic) > maxName {
-			refuse("store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", tb.store, topic, len(topic), maxName)
+		changelog := b.changelog(tb.store)
+		if len(changelog) > maxName {
+			refuse("store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", tb.store, changelog, len(changelog), maxName)
 		}
-		for kind, names := range map[string][]string{"read": sorted(b.inputs), "published": sorted(b.outputs)} {
-			for _, topic := range names {
-				if topic == b.changelog(tb.store) {
-					refuse("topic %q: it is %s, and is the changelog topic of store %q", topic, kind, tb.store)
-				}
-				if topic == tb.store {
-					refuse("topic %q: a store has this name, too", topic)
-				}
-			}
+		if named(changelog) {
+			refuse("topic %q: it is the changelog topic of store %q, too", changelog, tb.store)
+		}
+		if named(tb.store) {
+			refuse("store %q: a topic has this name, too", tb.store)
 		}
 	}
-	if len(b.tables) == 0 {
+	if len(b.tables)+len(b.inputs)+len(b.errs) == 0 {
 		refuse("the topology keeps nothing: Materialize, ToTable, Count and Aggregate make tables")
 	}
 	for _, name := range sorted(b.inputs) {

@@ -48,7 +48,9 @@ func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
 	}
 	s.input = &input{node: s.node, topic: from.Name, policies: from.Policies, declared: from.declaration(), stream: s, handle: from}
 	s.input.start = func(k *Task) func() error { return startInput(k, s) }
-	b.inputs[from.Name] = s.input
+	if from.Name != "" {
+		b.inputs[from.Name] = s.input
+	}
 	return Stream[K, V]{b, s}
 }
 
@@ -140,6 +142,9 @@ func Publish[K, V any](from Node[K, V], to Topic[K, V]) {
 	to = to.orCodecs(up.key, up.value)
 	if err := to.check(); err != nil && !up.faulty {
 		b.errs = append(b.errs, err)
+	}
+	if to.Name == "" {
+		return
 	}
 	if out, ok := b.outputs[to.Name]; !ok {
 		b.outputs[to.Name] = &output{to.declaration(), to}

@@ -108,7 +108,7 @@ func Sync[K, V any](t Table[K, V], to Sink) {
 	if t.t == nil {
 		return
 	}
-	if to == nil {
+	if v := reflect.ValueOf(to); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		t.b.wrong("store %q: a sink of its table is nil", t.t.store)
 		return
 	}

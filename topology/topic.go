@@ -56,7 +56,9 @@ func (t Topic[K, V]) In(topo *Topology) (Topic[K, V], error) {
 // check returns every mistake of the declaration.
 func (t Topic[K, V]) check() error {
 	var errs []error
-	if err := checkName("topic", t.Name); err != nil {
+	if t.Name == "" {
+		errs = append(errs, fmt.Errorf("topic of %s to %s: it has no name", typeName[K](), typeName[V]()))
+	} else if err := checkName("topic", t.Name); err != nil {
 		errs = append(errs, err)
 	}
 	if t.Key == nil {

@@ -1,0 +1,23 @@
+package topology_test
+
+import (
+	"context"
+	"iter"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// memory is a sink that is only named.
+type memory struct{ name string }
+
+func (m *memory) String() string { return "memory " + m.name }
+
+func (*memory) Open(context.Context, topology.Source, int64) (topology.Place, error) {
+	return topology.Place{}, nil
+}
+
+func (*memory) Apply(context.Context, topology.Batch) error { return nil }
+
+func (*memory) Keys(context.Context, string) iter.Seq2[[]byte, error] {
+	return func(func([]byte, error) bool) {}
+}
