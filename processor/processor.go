@@ -4,7 +4,14 @@ package processor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -13,25 +20,236 @@ import (
 type Processor struct {
 	topology *topology.Topology
 	config   Config
+	life     life
+	counts   counters
+	onStep   func(step int) // of a commit, for tests
+
+	// Set by Run before any member runs.
+	instance string // group.instance.id
+	client   sarama.Client
+	writer   sarama.Client // of transactions: their requests wait for no fetch
+	began    time.Time
+
+	mu      sync.Mutex
+	members []*member
+	sinks   map[topology.Sink]bool // that have answered
 }
 
 // New returns a processor. It contacts nothing; the error lists every setting
 // that is wrong.
 func New(t *topology.Topology, cfg Config) (*Processor, error) {
-	return nil, errors.New("not built yet")
+	if t == nil {
+		return nil, errors.New("no topology")
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}}
+	p.life.changed = make(chan struct{})
+	return p, nil
 }
 
 // Run processes records until ctx is done and what was begun is committed, or
-// until an error ends the instance. It may be called once.
-func (p *Processor) Run(ctx context.Context) error { return nil }
+// until an error ends the instance. It may be called once. Errors that may pass
+// it waits for, without an end, unless Config.OnError decides otherwise; while
+// it starts, for Config.StartTimeout.
+func (p *Processor) Run(ctx context.Context) error {
+	if !p.life.start() {
+		return errors.New("processor: Run was called before")
+	}
+	err := p.run(ctx)
+	p.life.finish(err)
+	return err
+}
+
+func (p *Processor) run(ctx context.Context) (err error) {
+	p.began = time.Now()
+	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	p.instance = instance
+	for _, c := range []*sarama.Client{&p.client, &p.writer} {
+		if *c, err = p.connect(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // stopped before it began
+			}
+			return err
+		}
+		defer func() { _ = (*c).Close() }()
+	}
+	var members []*member
+	var wrong []error
+	for _, g := range p.topology.Groups() {
+		m := newMember(p, g)
+		wrong = append(wrong, m.prepareTopics())
+		members = append(members, m)
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.members = members
+	p.mu.Unlock()
+	p.config.Logger.Info("processor starts", "application", p.topology.Application(), "instance", instance)
+	return errors.Join(p.runMembers(ctx, members), p.closeSinks())
+}
+
+// runMembers ends when all members have: the first error ends the others.
+func (p *Processor) runMembers(ctx context.Context, members []*member) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(members))
+	for _, m := range members {
+		go func() {
+			err := m.run(ctx)
+			if err != nil {
+				err = fmt.Errorf("group %s: %w", m.group.Name, err)
+			}
+			stop()
+			ended <- err
+		}()
+	}
+	<-ctx.Done()
+	p.life.set(Stopping, nil)
+	late := time.NewTimer(p.config.DrainTimeout)
+	defer late.Stop()
+	var errs []error
+	for range members {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case <-late.C:
+			return errors.Join(append(errs, fmt.Errorf("not everything was committed within %v: the next start repeats it from the last commit", p.config.DrainTimeout))...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Processor) closeSinks() error {
+	var errs []error
+	for _, g := range p.topology.Groups() {
+		for _, s := range g.Sinks {
+			if c, ok := s.(io.Closer); ok {
+				errs = append(errs, c.Close())
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reached tells whether a sink has ever answered; reach notes that it has.
+func (p *Processor) reached(s topology.Sink) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sinks[s]
+}
+
+func (p *Processor) reach(s topology.Sink) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sinks[s] = true
+}
+
+// deadLetters is the topic for records that are refused.
+func (p *Processor) deadLetters() string { return p.topology.Application() + "-dead-letters" }
+
+func (p *Processor) ensureDeadLetters(topic string) error {
+	if _, err := p.client.Partitions(topic); err == nil {
+		return nil
+	}
+	admin, err := sarama.NewClusterAdminFromClient(p.client)
+	if err != nil {
+		return err
+	}
+	return p.ensureTopic(admin, topic, -1, nil)
+}
 
 // Wait returns when the processor is in the state, with an error when it has
 // ended without or when ctx is done.
-func (p *Processor) Wait(ctx context.Context, s State) error { return nil }
+func (p *Processor) Wait(ctx context.Context, s State) error {
+	for state := range p.States(ctx) {
+		if state == s {
+			return nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("waiting for state %v: %w", s, err)
+	}
+	state, err := p.life.now()
+	return errors.Join(fmt.Errorf("the processor is %v and will not be %v", state, s), err)
+}
 
 // States yields the current state and each one after it, until the last or
 // until ctx is done.
-func (p *Processor) States(ctx context.Context) iter.Seq[State] { return func(func(State) bool) {} }
+func (p *Processor) States(ctx context.Context) iter.Seq[State] { return p.life.states(ctx) }
 
 // Status returns what this instance is doing.
-func (p *Processor) Status() Status { return Status{} }
+func (p *Processor) Status() Status {
+	state, err := p.life.now()
+	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}}
+	if err != nil {
+		s.Err = err.Error()
+	}
+	p.mu.Lock()
+	members := p.members
+	p.mu.Unlock()
+	if len(members) > 0 {
+		s.Instance = p.instance
+	}
+	for _, m := range members {
+		for _, t := range m.tasks() {
+			s.Tasks = append(s.Tasks, t.status())
+		}
+	}
+	return s
+}
+
+// tasks returns the member's tasks, by partition.
+func (m *member) tasks() []*task {
+	if s := m.session.Load(); s != nil {
+		return *s.listed.Load()
+	}
+	return nil
+}
+
+func (t *task) status() TaskStatus {
+	s := TaskStatus{
+		Group: t.group.Name, Table: t.group.Store, Partition: t.partition, State: Restoring,
+		Committed: topology.Position{Topic: t.group.Input, Partition: t.partition, Offset: t.progress.Load()},
+		Restore:   t.left.Load(), Sinks: []SinkStatus{},
+	}
+	if t.ready() {
+		s.State = Running
+	}
+	if s.Committed.Offset >= 0 {
+		s.Lag = max(0, t.claim.HighWaterMarkOffset()-s.Committed.Offset)
+	}
+	for _, f := range t.followers {
+		status := SinkStatus{Sink: f.sink.String(), Lag: max(0, f.end.Load()-f.done.Load())}
+		if err := f.err.Load(); err != nil {
+			status.Err = *err
+		}
+		s.Sinks = append(s.Sinks, status)
+	}
+	return s
+}
+
+// counters are what Counts are read from.
+type counters struct {
+	records, rows, published, dropped, skipped, deadLetters atomic.Int64
+	commits, commitTime, sessions, restored                 atomic.Int64
+	sinkRows, sinkSteps, sinkRebuilds                       atomic.Int64
+}
+
+func (c *counters) read() Counts {
+	return Counts{
+		Records: c.records.Load(), Rows: c.rows.Load(), Published: c.published.Load(),
+		Dropped: c.dropped.Load(), Skipped: c.skipped.Load(), DeadLetters: c.deadLetters.Load(),
+		Commits: c.commits.Load(), CommitTime: time.Duration(c.commitTime.Load()),
+		Sessions: c.sessions.Load(), Restored: c.restored.Load(),
+		SinkRows: c.sinkRows.Load(), SinkSteps: c.sinkSteps.Load(), SinkRebuilds: c.sinkRebuilds.Load(),
+	}
+}

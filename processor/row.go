@@ -1,11 +1,17 @@
 package processor
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -19,32 +25,249 @@ type ElsewhereError struct {
 	Err   error
 }
 
-func (e *ElsewhereError) Error() string { return fmt.Sprintf("owned by %q: %v", e.Owner, e.Err) }
+func (e *ElsewhereError) Error() string {
+	if e.Owner == "" {
+		return "another instance has the key, and advertises no address"
+	}
+	return fmt.Sprintf("another instance has the key, at %s: %v", e.Owner, e.Err)
+}
 
 func (e *ElsewhereError) Unwrap() error { return e.Err }
 
+// keeper returns the member that keeps a store.
+func (p *Processor) keeper(store string) (*member, error) {
+	p.mu.Lock()
+	members := p.members
+	p.mu.Unlock()
+	if members == nil {
+		state, err := p.life.now()
+		return nil, errors.Join(fmt.Errorf("%w: the processor is %v", ErrRestoring, state), err)
+	}
+	for _, m := range members {
+		if m.group.Store == store {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("the topology has no store %q", store)
+}
+
 // row returns a committed row from this instance's partitions. The record's
-// Position is the changelog partition of the key and the offset up to which
-// the answer is current (the first one not in it); its Value is nil if there is no such row.
-// Errors: ErrRestoring (wrapped, with progress in words), *ElsewhereError with
-// the owner's address, or that the topology has no such store.
-func (p *Processor) row(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	return topology.Raw{}, nil
+// Position is the changelog partition of the key and the offset before which
+// all changes are in the answer; its Value is nil if there is no such row.
+// Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
+// with the owner's address.
+func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
+	m, err := p.keeper(table)
+	if err != nil {
+		return topology.Raw{}, err
+	}
+	r := topology.Raw{Key: key, Position: topology.Position{Topic: m.group.Table, Partition: topology.Partition(key, m.partitions)}}
+	tasks := m.tasks()
+	for _, t := range tasks {
+		if t.partition == r.Partition {
+			return t.row(r, tasks)
+		}
+	}
+	owners, err := p.owners(ctx, table)
+	if err != nil {
+		return r, fmt.Errorf("%w: owner of partition %d: %w", ErrRestoring, r.Partition, err)
+	}
+	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && m.status() == Running {
+		return r, &ElsewhereError{Owner: owner}
+	}
+	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
+}
+
+// row reads a row. A key that strays may be in another partition.
+func (t *task) row(r topology.Raw, tasks []*task) (topology.Raw, error) {
+	s := t.view.Load()
+	if s == nil {
+		return r, t.restoring()
+	}
+	var err error
+	if r.Value, r.Offset, err = s.Committed(r.Key); errors.Is(err, store.ErrClosed) {
+		return r, t.restoring()
+	}
+	if err != nil || r.Value != nil {
+		return r, err
+	}
+	for _, other := range tasks {
+		s := other.view.Load()
+		if other == t || s == nil || !s.Stray() {
+			continue
+		}
+		if value, at, err := s.Committed(r.Key); err == nil && value != nil {
+			r.Value, r.Partition, r.Offset = value, other.partition, at
+			return r, nil
+		}
+	}
+	return r, nil
+}
+
+// restoring says how far the task is.
+func (t *task) restoring() error {
+	if left := t.left.Load(); left > 0 {
+		return fmt.Errorf("%w: partition %d has %d changelog records to read", ErrRestoring, t.partition, left)
+	}
+	return fmt.Errorf("%w: partition %d is being opened", ErrRestoring, t.partition)
 }
 
 // rows yields this instance's committed rows with from <= key < to, partition by
-// partition, in order within one. A nil to has no end.
-func (p *Processor) rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
-	return nil
+// partition, in order within one. A nil to has no end. Partitions that are still
+// being restored end it with ErrRestoring.
+func (p *Processor) rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		m, err := p.keeper(table)
+		if err != nil {
+			yield(topology.Raw{}, err)
+			return
+		}
+		for _, t := range m.tasks() {
+			if _, ok := t.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok {
+				if err != nil {
+					yield(topology.Raw{}, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// rows yields a task's committed rows, and returns their changelog position.
+func (t *task) rows(ctx context.Context, from, to []byte, yield func(topology.Raw) bool, failed *error) (position int64, ok bool) {
+	s := t.view.Load()
+	if s == nil {
+		*failed = t.restoring()
+		return 0, false
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		*failed = fmt.Errorf("%w: %w", ErrRestoring, err)
+		return 0, false
+	}
+	defer snap.Release()
+	at := topology.Position{Topic: t.group.Table, Partition: t.partition, Offset: snap.Position}
+	for r, err := range snap.Rows(from, to) {
+		switch {
+		case ctx.Err() != nil:
+			*failed = ctx.Err()
+			return 0, false
+		case err != nil:
+			*failed = fmt.Errorf("%w: %w", ErrRestoring, err)
+			return 0, false
+		case !yield(topology.Raw{Key: r.Key, Value: r.Value, Position: at}):
+			return 0, false
+		}
+	}
+	return snap.Position, true
 }
 
 // changes yields this instance's rows and then every change as it is
-// committed, until ctx is done. A nil Value is a deleted row.
-func (p *Processor) changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
-	return nil
+// committed, until ctx is done or the instance loses a partition. A nil Value is
+// a deleted row.
+func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		m, err := p.keeper(table)
+		if err != nil {
+			yield(topology.Raw{}, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		type change struct {
+			row topology.Raw
+			err error
+		}
+		out := make(chan change)
+		send := func(c change) bool {
+			select {
+			case out <- c:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		for _, t := range m.tasks() {
+			go func() {
+				err := t.changes(ctx, func(r topology.Raw) bool { return send(change{row: r}) })
+				send(change{err: err})
+			}()
+		}
+		for {
+			select {
+			case c := <-out:
+				if !yield(c.row, c.err) || c.err != nil {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
-// members returns the addresses that the other instances advertise, by
-// partition of the store's table; "" for this instance's own partitions and
-// for owners that advertise nothing.
-func (p *Processor) owners(ctx context.Context, store string) ([]string, error) { return nil, nil }
+func (t *task) changes(ctx context.Context, yield func(topology.Raw) bool) error {
+	var err error
+	at, ok := t.rows(ctx, nil, nil, yield, &err)
+	for ok && ctx.Err() == nil {
+		s := t.view.Load()
+		if s == nil {
+			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, t.partition)
+		}
+		if at >= s.Position() {
+			_ = sleep(ctx, 20*time.Millisecond)
+			continue
+		}
+		at, _, err = t.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
+			raw := topology.Raw{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: when}
+			raw.Position = topology.Position{Topic: t.group.Table, Partition: t.partition, Offset: offset + 1}
+			if !yield(raw) {
+				return context.Canceled
+			}
+			return nil
+		})
+		ok = err == nil
+	}
+	return err
+}
+
+// owners returns the addresses that the instances advertise, by partition of
+// the store's table; "" where none is advertised or nobody owns it.
+func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
+	m, err := p.keeper(table)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.client.Coordinator(m.group.Name)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}})
+	if err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	owners := make([]string, m.partitions)
+	for _, g := range resp.Groups {
+		for _, member := range g.Members {
+			meta, err := member.GetMemberMetadata()
+			if err != nil || meta == nil {
+				continue
+			}
+			var s subscription
+			if err := json.Unmarshal(meta.UserData, &s); err != nil {
+				continue
+			}
+			a, err := member.GetMemberAssignment()
+			if err != nil || a == nil {
+				continue
+			}
+			for _, partition := range a.Topics[m.group.Input] {
+				if int(partition) < len(owners) {
+					owners[partition] = s.Advertise
+				}
+			}
+		}
+	}
+	return owners, ctx.Err()
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/util"
+)
+
+// A Snapshot is a table as it was at one changelog position. It must be
+// released. When the store is closed it ends with ErrClosed.
+type Snapshot struct {
+	Position int64
+	store    *Store
+	snap     *leveldb.Snapshot
+}
+
+// Snapshot returns the table as of a position that was committed when it was
+// called, or a later one.
+func (s *Store) Snapshot() (*Snapshot, error) {
+	if err := s.wait(); err != nil {
+		return nil, err
+	}
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	snap, err := s.db.GetSnapshot()
+	if err != nil {
+		return nil, err
+	}
+	origin, err := s.origin(snap)
+	if err != nil {
+		snap.Release()
+		return nil, err
+	}
+	return &Snapshot{Position: origin.Position, store: s, snap: snap}, nil
+}
+
+// Release lets LevelDB forget the snapshot.
+func (v *Snapshot) Release() { v.snap.Release() }
+
+// Has tells whether there is a row.
+func (v *Snapshot) Has(key []byte) (bool, error) {
+	v.store.life.RLock()
+	defer v.store.life.RUnlock()
+	if v.store.closed {
+		return false, ErrClosed
+	}
+	_, err := v.snap.Get(append([]byte(prefix), key...), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// page is how many rows are read at once: a reader that is slow to take them
+// does not keep the store from being closed.
+const page = 256
+
+// Rows yields the rows with from <= key < to, in order; a nil to has no end.
+// Key and Value are the caller's.
+func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		r := util.BytesPrefix([]byte(prefix))
+		r.Start = append(r.Start, from...)
+		if to != nil {
+			r.Limit = append([]byte(prefix), to...)
+		}
+		for {
+			rows, err := v.read(r)
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Row{}, err)
+			}
+			if err != nil || len(rows) < page {
+				return
+			}
+			last := rows[len(rows)-1].Key
+			r.Start = append(append(append([]byte{}, prefix...), last...), 0) // the next possible key
+		}
+	}
+}
+
+func (v *Snapshot) read(r *util.Range) ([]Row, error) {
+	v.store.life.RLock()
+	defer v.store.life.RUnlock()
+	if v.store.closed {
+		return nil, ErrClosed
+	}
+	it := v.snap.NewIterator(r, nil)
+	defer it.Release()
+	var rows []Row
+	for len(rows) < page && it.Next() {
+		rows = append(rows, Row{Key: bytes.Clone(it.Key()[len(prefix):]), Value: append([]byte{}, it.Value()...)})
+	}
+	return rows, it.Error()
+}

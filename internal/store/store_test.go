@@ -1,0 +1,217 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tidemark-dev/tidemark/internal/store"
+)
+
+func fits(store.Origin) error { return nil }
+
+func open(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, wiped, err := store.Open(dir, false, fits)
+	if err != nil || wiped != "" {
+		t.Fatal(err, wiped)
+	}
+	return s
+}
+
+func want(t *testing.T, s *store.Store, key, value string) {
+	t.Helper()
+	v, err := s.Get([]byte(key))
+	if err != nil || string(v) != value || (v == nil) != (value == "") {
+		t.Errorf("%s = %q, %v; want %q", key, v, err, value)
+	}
+}
+
+func put(s *store.Store, key, value string) {
+	if value == "" {
+		s.Put([]byte(key), nil, 0)
+		return
+	}
+	s.Put([]byte(key), []byte(value), 0)
+}
+
+func TestOpenTransactionIsSeenByItsTaskOnly(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close(false)
+	put(s, "a", "1")
+	want(t, s, "a", "1")
+	if v, _, _ := s.Committed([]byte("a")); v != nil {
+		t.Errorf("a view reads %q before the commit", v)
+	}
+	s.Discard()
+	want(t, s, "a", "")
+	put(s, "a", "2")
+	if err := s.Commit(7); err != nil {
+		t.Fatal(err)
+	}
+	if v, at, _ := s.Committed([]byte("a")); string(v) != "2" || at != 7 {
+		t.Errorf("a view reads %q at %d, want 2 at 7", v, at)
+	}
+}
+
+func TestRestartKeepsRowsAndPosition(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.Begin("incarnation"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		put(s, fmt.Sprint("key", i%100), fmt.Sprint(i))
+	}
+	put(s, "key7", "")
+	put(s, "position", "a user's key")
+	if err := errors.Join(s.Commit(42), s.Close(true)); err != nil {
+		t.Fatal(err)
+	}
+	var was store.Origin
+	s, wiped, err := store.Open(dir, false, func(o store.Origin) error { was = o; return nil })
+	if err != nil || wiped != "" {
+		t.Fatal(err, wiped)
+	}
+	defer s.Close(false)
+	if was.Position != 42 || was.Source != "incarnation" || was.Saved.IsZero() {
+		t.Errorf("origin %+v", was)
+	}
+	want(t, s, "key7", "")
+	want(t, s, "key8", "908")
+	want(t, s, "position", "a user's key")
+}
+
+func TestLastChangeOfAKeyIsSentOnce(t *testing.T) {
+	for every, sent := range map[bool]int{false: 2, true: 4} {
+		s, _, err := store.Open(t.TempDir(), every, fits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(s, "a", "1")
+		put(s, "b", "1")
+		put(s, "a", "a longer value")
+		put(s, "a", "3")
+		if rows := s.Unsent(); len(rows) != sent || string(rows[0].Key) != "a" || (string(rows[0].Value) == "3") == every {
+			t.Errorf("every %v: sends %d rows, first %s; want %d", every, len(rows), rows[0].Value, sent)
+		}
+		put(s, "a", "4") // what was sent does not change: it is a row more
+		if rows := s.Unsent(); len(rows) != 1 || string(rows[0].Value) != "4" {
+			t.Errorf("every %v: then sends %v", every, rows)
+		}
+		want(t, s, "a", "4")
+		if err := errors.Join(s.Commit(5), s.Close(false)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCountedRowsAreReadBack(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close(false)
+	for round := range 50 {
+		for i := range 100 {
+			key := fmt.Sprint("k", i)
+			if round > 0 {
+				want(t, s, key, fmt.Sprint(round-1))
+			}
+			put(s, key, fmt.Sprint(round))
+		}
+		if err := s.Commit(int64(round + 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSnapshotStandsStill(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close(false)
+	for _, k := range []string{"b", "a", "c"} {
+		put(s, k, "1")
+	}
+	if err := s.Commit(3); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Release()
+	put(s, "a", "2")
+	put(s, "b", "")
+	if err := s.Commit(5); err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for r, err := range snap.Rows(nil, []byte("c")) {
+		got += fmt.Sprintf("%s=%s %v ", r.Key, r.Value, err)
+	}
+	if got != "a=1 <nil> b=1 <nil> " || snap.Position != 3 {
+		t.Errorf("snapshot at %d: %s", snap.Position, got)
+	}
+	if has, err := snap.Has([]byte("b")); !has || err != nil {
+		t.Error("b is missing", err)
+	}
+}
+
+func TestUnfitStoreIsWiped(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(s, "a", "1")
+	if err := errors.Join(s.Commit(1), s.Close(false)); err != nil {
+		t.Fatal(err)
+	}
+	s, wiped, err := store.Open(dir, false, func(o store.Origin) error {
+		if o.Position > 0 {
+			return errors.New("ahead")
+		}
+		return nil
+	})
+	if err != nil || wiped != "ahead" {
+		t.Fatal(err, wiped)
+	}
+	defer s.Close(false)
+	want(t, s, "a", "")
+}
+
+func TestDamagedStoreIsWiped(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(s, "a", "1")
+	if err := errors.Join(s.Commit(1), s.Close(false)); err != nil {
+		t.Fatal(err)
+	}
+	manifests, _ := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
+	for _, m := range manifests {
+		if err := os.WriteFile(m, []byte("rubbish, and more of it"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, wiped, err := store.Open(dir, false, fits)
+	if err != nil || wiped == "" {
+		t.Fatalf("%v, wiped %q", err, wiped)
+	}
+	defer s.Close(false)
+	want(t, s, "a", "")
+}
+
+func TestLockIsExclusive(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	lock, err := store.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Lock(dir); err == nil {
+		t.Error("locked twice")
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := store.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}

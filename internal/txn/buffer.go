@@ -1,0 +1,89 @@
+package txn
+
+import "github.com/IBM/sarama"
+
+// A buffer collects the records for one partition of an output topic. It owns
+// their memory.
+type buffer struct {
+	records []*sarama.Record
+	times   []int64
+	bytes   int
+	slab    []sarama.Record
+	memory  []byte
+}
+
+const (
+	slabRecords = 256
+	memoryChunk = 32 << 10
+)
+
+func (b *buffer) copyOf(data []byte) []byte {
+	if data == nil {
+		return nil
+	}
+	if len(data) > cap(b.memory)-len(b.memory) {
+		b.memory = make([]byte, 0, max(memoryChunk, len(data)))
+	}
+	n := len(b.memory)
+	b.memory = append(b.memory, data...)
+	return b.memory[n:len(b.memory):len(b.memory)]
+}
+
+func (b *buffer) add(key, value []byte, headers []*sarama.RecordHeader, time int64) {
+	if len(b.slab) == 0 {
+		b.slab = make([]sarama.Record, slabRecords)
+	}
+	r := &b.slab[0]
+	b.slab = b.slab[1:]
+	r.Key, r.Value, r.Headers = b.copyOf(key), b.copyOf(value), headers
+	b.records = append(b.records, r)
+	b.times = append(b.times, time)
+	b.bytes += len(key) + len(value) + recordCost
+	for _, h := range headers {
+		b.bytes += len(h.Key) + len(h.Value)
+	}
+}
+
+// Publish writes a record, sooner or later, but before Flush returns. It copies
+// key and value and keeps the headers.
+func (p *Producer) Publish(topic string, partition int32, key, value []byte, headers []*sarama.RecordHeader, time int64) {
+	at := place{topic, partition}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := p.buffers[at]
+	if b == nil {
+		b = &buffer{}
+		p.buffers[at] = b
+	}
+	if b.bytes > 0 && b.bytes+len(key)+len(value) > batchBytes {
+		p.flushBuffer(at, b)
+	}
+	if b.add(key, value, headers, time); len(b.records) >= batchRecords {
+		p.flushBuffer(at, b)
+	}
+}
+
+func (p *Producer) flushBuffers() {
+	var waiting []place
+	for at, b := range p.buffers {
+		if len(b.records) > 0 {
+			waiting = append(waiting, at)
+		}
+	}
+	if err := p.enlist(waiting...); err != nil {
+		p.fail(err)
+		return
+	}
+	for _, at := range waiting {
+		p.flushBuffer(at, p.buffers[at])
+	}
+}
+
+// flushBuffer sends what a buffer holds. The request keeps the slices.
+func (p *Producer) flushBuffer(at place, b *buffer) {
+	if len(b.records) == 0 {
+		return
+	}
+	p.produce(at, b.records, b.times)
+	b.records, b.times, b.bytes = make([]*sarama.Record, 0, len(b.records)), b.times[:0], 0
+}

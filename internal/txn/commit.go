@@ -1,0 +1,236 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// patience is how long a coordinator may ask to be asked again.
+const patience = 20 * time.Second
+
+// Offsets are the places from which a group goes on, by topic.
+type Offsets map[string][]*sarama.PartitionOffsetMetadata
+
+// AddOffsets adds the group's offsets to the open transaction. The broker takes
+// them only from a member of the current generation (KIP-447). Without
+// transactions they are committed here: after the records, so that a crash
+// between the two repeats them.
+func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
+	var err error
+	if p.id == "" {
+		err = p.commitOffsets(offsets, m)
+	} else {
+		err = p.addOffsets(offsets, m)
+	}
+	if err != nil {
+		return fmt.Errorf("offsets of group %q: %w", m.GroupID, err)
+	}
+	return nil
+}
+
+// Commit commits the open transaction and begins the next. If it fails the
+// outcome is unknown.
+func (p *Producer) Commit() error { return p.end(true) }
+
+func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
+	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
+			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: m.GroupID,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return answer(r.Err), nil
+	})
+	if err != nil {
+		return err
+	}
+	b, err := p.client.Coordinator(m.GroupID)
+	if err != nil {
+		return err
+	}
+	r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
+		Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
+		GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
+		Topics: offsets,
+	})
+	if err != nil {
+		_ = b.Close()
+		return err
+	}
+	for topic, partitions := range r.Topics {
+		for _, e := range partitions {
+			if err := answer(e.Err); err != nil {
+				return fmt.Errorf("%s/%d: %w", topic, e.Partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+// end ends the open transaction, and begins the next.
+func (p *Producer) end(commit bool) error {
+	if p.id == "" {
+		p.begin()
+		return nil
+	}
+	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+		r, err := b.EndTxn(&sarama.EndTxnRequest{
+			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return answer(r.Err), nil
+	})
+	if err != nil {
+		return fmt.Errorf("ending the transaction: %w", err)
+	}
+	p.begin()
+	return nil
+}
+
+func (p *Producer) begin() {
+	clear(p.enlisted)
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	p.ends, p.ended = p.ended, p.ends
+	clear(p.ends)
+}
+
+func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
+	req := sarama.NewOffsetCommitRequest(p.client.Config(), m.GroupID)
+	req.ConsumerGroupGeneration, req.ConsumerID, req.GroupInstanceId = m.GenerationID, m.MemberID, m.GroupInstanceID
+	for topic, partitions := range offsets {
+		for _, o := range partitions {
+			metadata := ""
+			if o.Metadata != nil {
+				metadata = *o.Metadata
+			}
+			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
+		}
+	}
+	b, err := p.client.Coordinator(m.GroupID)
+	if err != nil {
+		return err
+	}
+	r, err := b.CommitOffset(req)
+	if err != nil {
+		_ = b.Close()
+		return err
+	}
+	for topic, partitions := range r.Errors {
+		for partition, e := range partitions {
+			if err := answer(e); err != nil {
+				return fmt.Errorf("%s/%d: %w", topic, partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+// enlist adds partitions to the transaction, with one request. mu is held.
+func (p *Producer) enlist(places ...place) error {
+	if p.id == "" {
+		return nil
+	}
+	fresh := map[string][]int32{}
+	for _, at := range places {
+		if !p.enlisted[at] {
+			fresh[at.topic] = append(fresh[at.topic], at.partition)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
+			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: fresh,
+		})
+		if err != nil {
+			return nil, err
+		}
+		var first error
+		for topic, partitions := range r.Errors {
+			for _, e := range partitions {
+				if err := answer(e.Err); err != nil && (first == nil || errors.Is(first, sarama.ErrOperationNotAttempted)) {
+					first = fmt.Errorf("%s/%d: %w", topic, e.Partition, err)
+				}
+			}
+		}
+		return first, nil
+	})
+	for _, at := range places {
+		p.enlisted[at] = true // also if that is unknown
+	}
+	if err != nil {
+		return fmt.Errorf("adding partitions to the transaction: %w", err)
+	}
+	return nil
+}
+
+func initProducer(client sarama.Client, id string, timeout time.Duration) (pid int64, epoch int16, err error) {
+	ask := func(b *sarama.Broker) (error, error) {
+		req := &sarama.InitProducerIDRequest{Version: 1, TransactionTimeout: timeout}
+		if id != "" {
+			req.TransactionalID = &id
+		}
+		r, err := b.InitProducerID(req)
+		if err != nil {
+			return nil, err
+		}
+		pid, epoch = r.ProducerID, r.ProducerEpoch
+		return answer(r.Err), nil
+	}
+	if id != "" {
+		return pid, epoch, coordinated(client, id, ask)
+	}
+	b, err := client.Controller()
+	if err != nil {
+		return 0, 0, err
+	}
+	refused, err := ask(b)
+	return pid, epoch, errors.Join(refused, err)
+}
+
+// coordinated asks the coordinator of a transactional id, again while it is
+// busy with the transaction before, or moving. ask returns the coordinator's
+// refusal and, second, the loss of its answer.
+func coordinated(client sarama.Client, id string, ask func(*sarama.Broker) (error, error)) error {
+	for began := time.Now(); ; {
+		b, err := client.TransactionCoordinator(id)
+		if err != nil {
+			return err
+		}
+		refused, err := ask(b)
+		switch {
+		case err != nil:
+			_ = b.Close() // the next one to ask opens it again
+			return err
+		case refused == nil || time.Since(began) > patience:
+			return refused
+		case errors.Is(refused, sarama.ErrConcurrentTransactions):
+			time.Sleep(time.Millisecond)
+		case errors.Is(refused, sarama.ErrNotCoordinatorForConsumer),
+			errors.Is(refused, sarama.ErrConsumerCoordinatorNotAvailable),
+			errors.Is(refused, sarama.ErrOffsetsLoadInProgress):
+			time.Sleep(50 * time.Millisecond)
+			if err := client.RefreshTransactionCoordinator(id); err != nil {
+				return err
+			}
+		default:
+			return refused
+		}
+	}
+}
+
+// answer is the error that a broker's code stands for.
+func answer(code sarama.KError) error {
+	if code == sarama.ErrNoError {
+		return nil
+	}
+	return code
+}

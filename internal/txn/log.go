@@ -1,0 +1,122 @@
+package txn
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// A Log reads the committed records of one partition with plain Fetch requests:
+// only they show the control records that a consumer hides, and without them a
+// reader cannot tell the end of the log from a pause.
+type Log struct {
+	Client    sarama.Client
+	Topic     string
+	Partition int32
+}
+
+func (l Log) String() string { return fmt.Sprintf("%s/%d", l.Topic, l.Partition) }
+
+// Bounds returns the first offset of the log and the offset after its last
+// record, whether that is committed or not.
+func (l Log) Bounds() (start, end int64, err error) {
+	if start, err = l.Client.GetOffset(l.Topic, l.Partition, sarama.OffsetOldest); err == nil {
+		end, err = l.Client.GetOffset(l.Topic, l.Partition, sarama.OffsetNewest)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("offsets of %s: %w", l, err)
+	}
+	return start, end, nil
+}
+
+const fetchBytes = 1 << 20
+
+// Read fetches once from an offset and hands over the committed records. It
+// waits up to the given time if there are none. It returns the offset at which
+// to go on, and the one before which everything is decided (the last stable
+// offset): if next is from and stable is beyond it, what lay between was
+// compacted away.
+func (l Log) Read(from int64, wait time.Duration, apply func(r *sarama.Record, offset int64, at time.Time) error) (next, stable int64, err error) {
+	block, err := l.fetch(from, wait)
+	if err != nil {
+		return from, 0, fmt.Errorf("reading %s@%d: %w", l, from, err)
+	}
+	next, err = committed(block, from, apply)
+	return next, block.LastStableOffset, err
+}
+
+func (l Log) fetch(from int64, wait time.Duration) (*sarama.FetchResponseBlock, error) {
+	leader, err := l.Client.Leader(l.Topic, l.Partition)
+	if err != nil {
+		return nil, err
+	}
+	req := &sarama.FetchRequest{
+		Version: 11, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 4 * fetchBytes,
+		Isolation: sarama.ReadCommitted, SessionEpoch: -1,
+	}
+	req.AddBlock(l.Topic, l.Partition, from, fetchBytes, -1)
+	resp, err := leader.Fetch(req)
+	if err != nil {
+		_ = leader.Close() // the next Leader opens it again
+		return nil, err
+	}
+	block := resp.GetBlock(l.Topic, l.Partition)
+	if block == nil {
+		return nil, sarama.ErrIncompleteResponse
+	}
+	if errors.Is(block.Err, sarama.ErrNotLeaderForPartition) || errors.Is(block.Err, sarama.ErrUnknownTopicOrPartition) {
+		return nil, errors.Join(block.Err, l.Client.RefreshMetadata(l.Topic))
+	}
+	return block, answer(block.Err)
+}
+
+// committed hands over the records at or after from that no transaction has
+// aborted.
+func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.Record, int64, time.Time) error) (int64, error) {
+	pending := slices.SortedFunc(slices.Values(block.AbortedTransactions), func(a, b *sarama.AbortedTransaction) int {
+		return cmp.Compare(a.FirstOffset, b.FirstOffset)
+	})
+	aborted := map[int64]bool{} // by producer id, as of the current batch
+	next := from
+	for _, set := range block.RecordsSet {
+		batch := set.RecordBatch
+		if batch == nil || batch.PartialTrailingRecord {
+			continue
+		}
+		for len(pending) > 0 && pending[0].FirstOffset <= batch.LastOffset() {
+			aborted[pending[0].ProducerID] = true
+			pending = pending[1:]
+		}
+		switch {
+		case batch.Control:
+			if isAbort(batch) {
+				delete(aborted, batch.ProducerID)
+			}
+		case batch.IsTransactional && aborted[batch.ProducerID]:
+		default:
+			for _, r := range batch.Records {
+				offset := batch.FirstOffset + r.OffsetDelta
+				if offset < from {
+					continue
+				}
+				if err := apply(r, offset, batch.FirstTimestamp.Add(r.TimestampDelta)); err != nil {
+					return from, err
+				}
+			}
+		}
+		next = max(next, batch.LastOffset()+1)
+	}
+	return next, nil
+}
+
+// isAbort tells the two kinds of control records apart: their key is a version
+// and a type, and type 0 is an abort.
+func isAbort(control *sarama.RecordBatch) bool {
+	return len(control.Records) > 0 && len(control.Records[0].Key) >= 4 &&
+		binary.BigEndian.Uint16(control.Records[0].Key[2:]) == 0
+}

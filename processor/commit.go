@@ -1,0 +1,155 @@
+package processor
+
+import (
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/txn"
+)
+
+const (
+	commitTick  = time.Millisecond // how often to look whether the input has run dry
+	commitRows  = 50_000           // records of one task in a transaction
+	commitBytes = 4 << 20          // of rows in a transaction, of all tasks
+	farBehind   = 10_000           // records of lag beyond which nobody waits for a single one
+	stretch     = 5                // times CommitInterval when far behind
+	sendRows    = 20_000           // rows of a task that go to the changelog before the commit does
+)
+
+// commitLoop sleeps until a record opens the transaction, and then looks every
+// tick whether it is time.
+func (s *session) commitLoop() {
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.opened:
+		case <-s.ctx.Done():
+			return
+		}
+		for began, done := time.Now(), false; !done; {
+			tick.Reset(commitTick)
+			select {
+			case <-tick.C:
+			case <-s.ctx.Done():
+				return
+			}
+			s.gate.Lock()
+			if done = s.due(time.Since(began)); done {
+				s.commit()
+			}
+			s.gate.Unlock()
+		}
+	}
+}
+
+// due says whether to commit now: at once when the input has run dry, so that
+// nobody waits; after the interval or the size when there is always more. The
+// gate is held.
+func (s *session) due(age time.Duration) bool {
+	if s.balance.joining.Load() {
+		return false // the generation is about to change: the broker would refuse the offsets
+	}
+	dry, full, held, interval := true, false, 0, s.config.CommitInterval
+	for _, t := range s.tasks {
+		if t.records == 0 {
+			dry = dry && len(t.claim.Messages()) == 0
+			continue
+		}
+		behind := t.claim.HighWaterMarkOffset() - t.next
+		// Nothing waits between two fetches either: dry is also to be near the end.
+		dry = dry && len(t.claim.Messages()) == 0 && behind < 1000
+		full = full || t.records >= commitRows
+		held += t.store.Held()
+		if behind > farBehind {
+			interval = stretch * s.config.CommitInterval
+		}
+	}
+	return dry || full || held >= commitBytes || age >= interval
+}
+
+// commit ends the open transaction and begins the next. The gate is held for
+// writing. This is the only place that knows the order of things.
+func (s *session) commit() {
+	var tasks []*task
+	for _, t := range s.tasks {
+		if t.takesPart() {
+			tasks = append(tasks, t)
+		}
+	}
+	if s.ctx.Err() != nil || len(tasks) == 0 {
+		return
+	}
+	began := time.Now()
+
+	// 1. What runs has finished, and new records wait at the gate. The last rows
+	// go to the changelog, and everything sent is acknowledged.
+	for _, t := range tasks {
+		t.sendRows(0)
+	}
+	err := s.producer.Flush()
+	s.step(1)
+
+	// 2. The offsets join the transaction. A stale owner is refused here.
+	if err == nil {
+		err = s.producer.AddOffsets(s.offsets(tasks), s.membership())
+	}
+	s.step(2)
+
+	// 3. The transaction is committed. If the answer is lost, the changelog and
+	// the group's offsets tell the next session what became of it.
+	if err == nil {
+		err = s.producer.Commit()
+	}
+	s.step(3)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+
+	// 4. The rows go to LevelDB, each task's as one batch with its position. From
+	// now on views show them, and the sinks are told.
+	for _, t := range tasks {
+		if err := t.committed(); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+	s.step(4)
+
+	// 5. The next transaction has begun; the caller opens the gate.
+	s.counts.commits.Add(1)
+	s.counts.commitTime.Add(int64(time.Since(began)))
+}
+
+// offsets are where the group goes on. Their metadata says whose the partition
+// is, unless it is given up.
+func (s *session) offsets(tasks []*task) txn.Offsets {
+	offsets := make([]*sarama.PartitionOffsetMetadata, 0, len(tasks))
+	none := ""
+	for _, t := range tasks {
+		o := &sarama.PartitionOffsetMetadata{Partition: t.partition, Offset: t.next, LeaderEpoch: -1, Metadata: s.ownerMetadata()}
+		if t.releasing.Load() {
+			o.Metadata = &none
+		}
+		offsets = append(offsets, o)
+	}
+	return txn.Offsets{s.group.Input: offsets}
+}
+
+// membership fences a zombie: the broker takes offsets only from the member,
+// and of the generation, that owns the partitions.
+func (s *session) membership() *sarama.ConsumerGroupMetadata {
+	return &sarama.ConsumerGroupMetadata{
+		GroupID: s.group.Name, GenerationID: s.balance.generation.Load(),
+		MemberID: s.joined.MemberID(), GroupInstanceID: &s.instance,
+	}
+}
+
+// step tells tests that a step of the commit is over.
+func (s *session) step(n int) {
+	if s.onStep != nil {
+		s.onStep(n)
+	}
+}

@@ -1,0 +1,272 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// A follower brings one partition of a table to one sink. It reads the
+// changelog from where the target stands to where the last commit ended, takes
+// that in steps, and waits for the next commit: one way for live, catch-up and
+// restart. It never holds the table up.
+//
+// Its goroutine owns all fields but end, which commits move.
+type follower struct {
+	*task
+	sink    topology.Sink
+	from    topology.Source
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	end  atomic.Int64 // committed changelog position
+	wake chan struct{}
+	done atomic.Int64 // changelog position that the target has
+	err  atomic.Pointer[string]
+
+	epoch int64 // ours, 0 before the first Open
+	place place // where the target stands
+	tried int64 // the target may hold rows up to here
+	rows  coalescer
+}
+
+const (
+	stepRows  = 1000
+	stepBytes = 1 << 20
+	idleStep  = time.Second // how often an idle target is asked whether it still stands there
+)
+
+func newFollower(t *task, sink topology.Sink) *follower {
+	f := &follower{
+		task: t, sink: sink, from: topology.Source{Table: t.group.Store, Partition: t.partition},
+		wake: make(chan struct{}, 1),
+	}
+	f.ctx, f.cancel = context.WithCancel(t.session.ctx)
+	return f
+}
+
+// follow starts the task's followers, before its first record.
+func (t *task) follow() {
+	for _, f := range t.followers {
+		f.end.Store(t.store.Position())
+		f.running.Go(f.run)
+	}
+}
+
+// unfollow ends the followers. When the instance stops they first bring over
+// what is committed, unless their target is in trouble.
+func (t *task) unfollow() {
+	for _, f := range t.followers {
+		for t.stopping() && f.err.Load() == nil && f.done.Load() < f.end.Load() && sleep(f.ctx, time.Millisecond) == nil {
+		}
+		f.cancel()
+		f.running.Wait()
+	}
+}
+
+// committed tells the follower of a commit. It does not wait.
+func (f *follower) committed(end int64) {
+	f.end.Store(end)
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *follower) run() {
+	for wait := 50 * time.Millisecond; f.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
+		began := time.Now()
+		err := f.once()
+		if f.ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, topology.ErrFenced) {
+			// Who took the partition is its owner, and this task ends soon; or was it
+			// one that had been its owner before, and this task must take it again.
+			f.epoch, wait = 0, 2*time.Second
+		}
+		f.trouble(err)
+		if time.Since(began) > 5*time.Second || errors.Is(err, topology.ErrGap) {
+			wait = 50 * time.Millisecond
+		}
+		_ = sleep(f.ctx, wait)
+	}
+}
+
+// trouble says what the follower is waiting for. A target that has never
+// answered ends the instance after StartTimeout, and at once if it refuses.
+func (f *follower) trouble(err error) {
+	text := err.Error()
+	if was := f.err.Swap(&text); was == nil || *was != text {
+		f.log.Warn("sink waits", "sink", f.sink.String(), "partition", f.partition, "error", err)
+	}
+	if f.reached(f.sink) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
+		return
+	}
+	var refused *topology.RefusedError
+	if errors.As(err, &refused) {
+		f.fail(&startError{err})
+	}
+	if time.Since(f.began) > f.config.StartTimeout {
+		f.fail(&startError{fmt.Errorf("%w (tried for %v)", err, f.config.StartTimeout)})
+	}
+}
+
+// once opens the target and follows until something is wrong.
+func (f *follower) once() error {
+	stands, err := f.sink.Open(f.ctx, f.from, f.epoch)
+	if err != nil {
+		return err
+	}
+	f.epoch = stands.Epoch
+	f.reach(f.sink)
+	if f.place, err = f.locate(stands.Position); err != nil {
+		f.log.Info("sink is rebuilt from the table", "sink", f.sink.String(), "partition", f.partition, "reason", err)
+		if err := f.rebuild(stands.Position); err != nil {
+			return fmt.Errorf("rebuilding: %w", err)
+		}
+	}
+	f.tried = max(f.tried, f.place.offset)
+	f.done.Store(f.place.offset)
+	for {
+		if err := f.advance(); err != nil {
+			return err
+		}
+		f.err.Store(nil)
+	}
+}
+
+// advance brings what has been committed to the target, or waits for it.
+func (f *follower) advance() error {
+	if f.place.offset < f.end.Load() {
+		return f.catchUp(f.end.Load())
+	}
+	idle := time.NewTimer(idleStep)
+	defer idle.Stop()
+	select {
+	case <-f.ctx.Done():
+		return f.ctx.Err()
+	case <-f.wake:
+		return nil
+	case <-idle.C:
+		return f.step(f.place.offset, nil) // is it still there?
+	}
+}
+
+// catchUp reads the changelog up to a committed position.
+func (f *follower) catchUp(end int64) error {
+	log, c := f.changelog(), &f.rows
+	defer c.reset()
+	for at := f.place.offset; at < end; {
+		next, stable, err := log.Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, t time.Time) error {
+			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.group.Table, Partition: f.partition, Offset: offset}})
+			if !c.full() {
+				return nil
+			}
+			return f.step(offset+1, c.take())
+		})
+		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
+			f.tried = max(f.tried, end)
+			return fmt.Errorf("%w: %w", topology.ErrGap, err) // its position cannot be read from any more
+		}
+		if err != nil {
+			return err
+		}
+		if next == at && stable >= end {
+			next = end // the rest was compacted away
+		}
+		if next > at || len(c.rows) > 0 {
+			if err := f.step(next, c.take()); err != nil {
+				return err
+			}
+		}
+		if at = next; f.ctx.Err() != nil {
+			return f.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// step brings the target to a changelog offset, with the rows before it.
+func (f *follower) step(to int64, rows []topology.Raw) error {
+	f.tried = max(f.tried, to)
+	next := place{source: f.source, offset: to, at: time.Now()}
+	if err := f.apply(f.place.String(), next.String(), rows); err != nil {
+		return err
+	}
+	f.place = next
+	f.done.Store(to)
+	return nil
+}
+
+// apply makes one step, however often it takes to know that it is made: a late
+// copy of it finds a position that has moved on.
+func (f *follower) apply(from, to string, rows []topology.Raw) error {
+	batch := topology.Batch{Source: f.from, Epoch: f.epoch, From: from, To: to, Rows: rows}
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := f.sink.Apply(f.ctx, batch)
+		switch {
+		case err == nil || errors.Is(err, topology.ErrDuplicate):
+			f.counts.sinkSteps.Add(1)
+			f.counts.sinkRows.Add(int64(len(rows)))
+			return nil
+		case errors.Is(err, topology.ErrFenced) || errors.Is(err, topology.ErrGap):
+			return err
+		case f.ctx.Err() != nil:
+			return f.ctx.Err()
+		}
+		f.trouble(err)
+		if err := sleep(f.ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// A coalescer keeps the last row of each key.
+type coalescer struct {
+	rows []topology.Raw
+	last map[string]int
+	size int
+	seen int
+}
+
+func (c *coalescer) add(r topology.Raw) {
+	if c.last == nil {
+		c.last = make(map[string]int, stepRows)
+	}
+	c.seen++
+	if i, ok := c.last[string(r.Key)]; ok {
+		c.size += len(r.Value) - len(c.rows[i].Value)
+		c.rows[i] = r
+		return
+	}
+	c.last[string(r.Key)] = len(c.rows)
+	c.rows = append(c.rows, r)
+	c.size += len(r.Key) + len(r.Value)
+}
+
+func (c *coalescer) full() bool {
+	return len(c.rows) >= stepRows || c.size > stepBytes || c.seen >= 20*stepRows
+}
+
+// take returns the rows, which are valid until the next add.
+func (c *coalescer) take() []topology.Raw {
+	rows := c.rows
+	c.rows, c.size, c.seen = c.rows[:0], 0, 0
+	clear(c.last)
+	return rows
+}
+
+// reset lets go of the fetched records.
+func (c *coalescer) reset() {
+	clear(c.rows[:cap(c.rows)])
+	c.take()
+}

@@ -1,0 +1,197 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"hash"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/codec"
+	"github.com/lovoo/goka/storage"
+)
+
+// goka gives a task its life: one stock goka.Processor for one partition, whose
+// group table is the task's store. Around it, in this file, stand adapters for
+// the parts of goka that work per process: the consumer group, the producer,
+// the topic manager. The table restores itself in Open.
+
+// run is the task's life, until its partition is revoked or the session ends.
+func (t *task) run() error {
+	defer t.revoke()
+	own, err := t.takenOver(t.ctx, t.partition)
+	if err != nil {
+		return err
+	}
+	group := goka.DefineGroup(goka.Group(t.group.Name),
+		goka.Input(goka.Stream(t.group.Input), new(codec.Bytes), func(goka.Context, any) { t.process(<-t.batches) }),
+		goka.Persist(new(codec.Bytes)))
+	p, err := goka.NewProcessor(nil, group,
+		goka.WithLogger(noLogger{}),
+		goka.WithNilHandling(goka.NilProcess),
+		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return &taskGroup{t: t, own: own}, nil }),
+		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return noConsumer{}, nil }),
+		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return noProducer{}, nil }),
+		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return taskTopics{t: t}, nil }),
+		goka.WithStorageBuilder(func(string, int32) (storage.Storage, error) { return taskStorage{t}, nil }))
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	t.stop = stop
+	err = p.Run(ctx)
+	return errors.Join(err, t.closeStore()) // goka forgets an opened store when its set-up fails
+}
+
+// A taskGroup is a consumer group with one session and one claim.
+type taskGroup struct {
+	t   *task
+	own bool
+	sarama.ConsumerGroup
+}
+
+func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGroupHandler) error {
+	t := g.t
+	defer t.stop() // goka would sleep for five seconds and join again
+	s := taskSession{t.joined, t}
+	if err := h.Setup(s); err != nil { // opens the store, which restores itself
+		if t.ctx.Err() != nil {
+			return nil // revoked during the restore
+		}
+		return err
+	}
+	if err := t.begin(g.own); err != nil {
+		return errors.Join(t.failure(), h.Cleanup(s))
+	}
+	t.view.Store(t.store)
+	t.update()
+	t.follow()
+	err := h.ConsumeClaim(s, batchClaim{t.claim, t.gather()}) // until sarama closes Messages()
+	t.release()
+	t.unfollow()
+	return errors.Join(err, h.Cleanup(s))
+}
+
+func (*taskGroup) Errors() <-chan error { return nil }
+func (*taskGroup) Close() error         { return nil }
+
+type taskSession struct {
+	sarama.ConsumerGroupSession
+	t *task
+}
+
+func (s taskSession) Context() context.Context { return s.t.ctx }
+
+func (s taskSession) Claims() map[string][]int32 {
+	return map[string][]int32{s.t.group.Input: {s.t.partition}}
+}
+
+func (taskSession) MarkOffset(string, int32, int64, string)     {} // commit does it
+func (taskSession) MarkMessage(*sarama.ConsumerMessage, string) {}
+func (taskSession) Commit()                                     {}
+
+// A batchClaim gives goka what has arrived as one message, so that goka's cost
+// for a record is paid once a batch. The records go beside it, in t.batches.
+type batchClaim struct {
+	sarama.ConsumerGroupClaim
+	messages chan *sarama.ConsumerMessage
+}
+
+func (c batchClaim) Messages() <-chan *sarama.ConsumerMessage { return c.messages }
+
+const batchSize = 256
+
+func (t *task) gather() chan *sarama.ConsumerMessage {
+	out := make(chan *sarama.ConsumerMessage)
+	go func() {
+		defer close(out)
+		in := t.claim.Messages()
+		for m := range in {
+			batch := append(make([]*sarama.ConsumerMessage, 0, min(batchSize, len(in)+1)), m)
+			for len(batch) < cap(batch) {
+				m, ok := <-in
+				if !ok {
+					break
+				}
+				batch = append(batch, m)
+			}
+			last := *batch[len(batch)-1]
+			last.Key, last.Value = nil, []byte{1} // goka is to call us also for a tombstone
+			select {
+			case t.batches <- batch:
+			case <-t.ctx.Done():
+				return
+			}
+			select {
+			case out <- &last:
+			case <-t.ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// taskTopics tells goka that the topics exist, and that the changelog ends where
+// the store has restored itself to.
+type taskTopics struct {
+	goka.TopicManager
+	t *task
+}
+
+func (m taskTopics) Partitions(topic string) ([]int32, error) { return m.t.client.Partitions(topic) }
+func (taskTopics) EnsureTableExists(string, int) error        { return nil }
+func (taskTopics) Close() error                               { return nil }
+
+func (m taskTopics) GetOffset(_ string, _ int32, at int64) (int64, error) {
+	if at == sarama.OffsetOldest {
+		return 0, nil
+	}
+	return m.t.store.Position(), nil
+}
+
+// noConsumer: goka has nothing to restore.
+type noConsumer struct{ sarama.Consumer }
+
+func (noConsumer) Close() error                               { return nil }
+func (noConsumer) HighWaterMarks() map[string]map[int32]int64 { return nil }
+
+// noProducer: what a task writes goes into the session's transaction.
+type noProducer struct{ goka.Producer }
+
+func (noProducer) Close() error { return nil }
+
+type noLogger struct{}
+
+func (noLogger) Print(...any)          {}
+func (noLogger) Println(...any)        {}
+func (noLogger) Printf(string, ...any) {}
+
+// taskStorage is the group table's storage as goka sees it. Rows go to the
+// store directly.
+type taskStorage struct{ t *task }
+
+func (s taskStorage) Open() error  { return s.t.openStore() }
+func (s taskStorage) Close() error { return s.t.closeStore() }
+
+func (s taskStorage) Has(key string) (bool, error) {
+	v, err := s.Get(key)
+	return v != nil, err
+}
+
+func (s taskStorage) Get(key string) ([]byte, error) { return s.t.store.Get([]byte(key)) }
+
+func (s taskStorage) Set(key string, value []byte) error {
+	s.t.store.Put([]byte(key), value, 0)
+	return nil
+}
+
+func (s taskStorage) Delete(key string) error           { return s.Set(key, nil) }
+func (s taskStorage) GetOffset(int64) (int64, error)    { return s.t.store.Position() - 1, nil }
+func (taskStorage) SetOffset(int64) error               { return nil }
+func (taskStorage) MarkRecovered() error                { return nil }
+func (taskStorage) Iterator() (storage.Iterator, error) { return nil, errors.ErrUnsupported }
+func (taskStorage) IteratorWithRange([]byte, []byte) (storage.Iterator, error) {
+	return nil, errors.ErrUnsupported
+}

@@ -1,0 +1,116 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/rcrowley/go-metrics"
+)
+
+// saramaConfig is what all clients have: the user's configuration with what
+// exactly-once needs set over it.
+func (c Config) saramaConfig(application string) *sarama.Config {
+	s := sarama.NewConfig()
+	s.ClientID = application
+	s.Consumer.Fetch.Default = 256 << 10 // a megabyte for each of many partitions takes too much memory
+	if c.Kafka != nil {
+		user := *c.Kafka
+		s = &user
+	} else {
+		s.MetricRegistry = noMetrics{}
+		s.Net.DialTimeout = 5 * time.Second
+	}
+	if !s.Version.IsAtLeast(sarama.V2_8_0_0) {
+		s.Version = sarama.V2_8_0_0 // cooperative rebalancing, and offsets fenced by generation
+	}
+	s.Net.MaxOpenRequests = 5 // what a broker takes of one idempotent producer
+	s.Metadata.AllowAutoTopicCreation = false
+	s.Consumer.IsolationLevel = sarama.ReadCommitted
+	return s
+}
+
+// groupConfig is for the consumer group.
+func (c Config) groupConfig(application, instance string, b sarama.BalanceStrategy) *sarama.Config {
+	s := c.saramaConfig(application)
+	s.Consumer.MaxWaitTime = 250 * time.Millisecond // a stop waits for a fetch to return
+	s.Consumer.Offsets.Initial = sarama.OffsetOldest
+	s.Consumer.Offsets.AutoCommit.Enable = false
+	s.Consumer.Return.Errors = true
+	s.Consumer.Group.InstanceId = instance
+	s.Consumer.Group.ResetInvalidOffsets = false // it would lose records without a word
+	s.Consumer.Group.Session.Timeout = c.SessionTimeout
+	s.Consumer.Group.Heartbeat.Interval = heartbeat
+	s.Consumer.Group.Rebalance.Timeout = transactionTimeout
+	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{b}
+	return s
+}
+
+// connect returns a client, however long Kafka takes to be there, within
+// StartTimeout.
+func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
+	for began := time.Now(); ; {
+		client, err := sarama.NewClient(p.config.Brokers, p.config.saramaConfig(p.topology.Application()))
+		if err == nil {
+			return client, nil
+		}
+		err = fmt.Errorf("kafka at %s: %w", strings.Join(p.config.Brokers, ","), explain(err))
+		if time.Since(began) > p.config.StartTimeout {
+			return nil, fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+		}
+		p.waiting(err)
+		if sleep(ctx, 500*time.Millisecond) != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// explain names the usual cause of errors that do not.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, sarama.ErrOutOfBrokers) && errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the broker closed the connection: does it want TLS or SASL, or refuse the password?", err)
+	case errors.Is(err, sarama.ErrOutOfBrokers):
+		return fmt.Errorf("%w: is it running, and are these its advertised addresses?", err)
+	}
+	return err
+}
+
+// sleep waits, unless ctx is done first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// noMetrics is a registry that keeps nothing. sarama's own metrics cost more
+// CPU than the rest of a record's way, and nobody can see them here.
+type noMetrics struct{}
+
+func (noMetrics) Each(func(string, any))            {}
+func (noMetrics) Get(string) any                    { return nil }
+func (noMetrics) GetAll() map[string]map[string]any { return nil }
+func (noMetrics) Register(string, any) error        { return nil }
+func (noMetrics) RunHealthchecks()                  {}
+func (noMetrics) Unregister(string)                 {}
+func (noMetrics) UnregisterAll()                    {}
+func (noMetrics) GetOrRegister(_ string, metric any) any {
+	switch metric.(type) {
+	case func() metrics.Meter:
+		return metrics.NilMeter{}
+	case func() metrics.Histogram:
+		return metrics.NilHistogram{}
+	case func() metrics.Counter:
+		return metrics.NilCounter{}
+	}
+	return metric
+}

@@ -1,0 +1,145 @@
+package processor
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// A life is the state of a processor and those who watch it.
+type life struct {
+	mu      sync.Mutex
+	begun   bool
+	state   State
+	err     error         // why it failed, or what it is waiting for
+	changed chan struct{} // closed at the next change
+	past    []State       // all states so far: who watches slowly misses none
+}
+
+// start tells whether it is the first.
+func (l *life) start() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.begun
+	l.begun = true
+	return first
+}
+
+func (l *life) now() (State, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state, l.err
+}
+
+// set changes the state, unless it is final or stopping goes on.
+func (l *life) set(s State, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state >= Stopped || (l.state == Stopping && s < Stopping) {
+		return
+	}
+	l.err = err
+	if s != l.state {
+		l.past = append(l.past, l.state)
+		l.state = s
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+}
+
+func (l *life) finish(err error) {
+	if err != nil {
+		l.set(Failed, err)
+	} else {
+		l.set(Stopped, nil)
+	}
+}
+
+func (l *life) states(ctx context.Context) iter.Seq[State] {
+	return func(yield func(State) bool) {
+		l.mu.Lock()
+		seen := len(l.past)
+		l.mu.Unlock()
+		for {
+			l.mu.Lock()
+			s, changed := l.state, l.changed
+			if seen < len(l.past) {
+				s = l.past[seen]
+			}
+			last := seen >= len(l.past)
+			l.mu.Unlock()
+			if !yield(s) || (last && s >= Stopped) {
+				return
+			}
+			if !last {
+				seen++
+				continue
+			}
+			select {
+			case <-changed:
+				seen++
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// waiting notes what the processor is waiting for.
+func (p *Processor) waiting(err error) {
+	state, was := p.life.now()
+	if was == nil || was.Error() != err.Error() {
+		p.config.Logger.Warn("waiting", "error", err)
+	}
+	p.life.set(state, err)
+}
+
+// stopping tells whether Run is about to return.
+func (p *Processor) stopping() bool {
+	state, _ := p.life.now()
+	return state >= Stopping
+}
+
+// update works the state out anew: from the sessions, and what they restore.
+func (p *Processor) update() {
+	p.mu.Lock()
+	members := p.members
+	p.mu.Unlock()
+	worse := [...]int{Starting: 3, Restoring: 2, Rebalancing: 1, Running: 0}
+	state := Running
+	for _, m := range members {
+		if s := m.status(); worse[s] > worse[state] {
+			state = s
+		}
+	}
+	current, err := p.life.now()
+	if state == Running {
+		err = nil
+	}
+	if current != Starting && state == Starting {
+		state = Rebalancing // it has been further
+	}
+	p.life.set(state, err)
+}
+
+// status is Starting, Restoring, Running or Rebalancing.
+func (m *member) status() State {
+	s := m.session.Load()
+	switch {
+	case s == nil || m.balance.generation.Load() < 0:
+		return Starting
+	case m.balance.joining.Load():
+		return Rebalancing
+	}
+	ready := 0
+	tasks := m.tasks()
+	for _, t := range tasks {
+		if t.ready() {
+			ready++
+		}
+	}
+	if ready < len(tasks) || ready < int(s.share.Load()) {
+		return Restoring
+	}
+	return Running
+}

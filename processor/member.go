@@ -1,0 +1,160 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// A member is this instance in the consumer group of one group of the topology.
+// It joins, and joins again after every error, until the processor stops.
+type member struct {
+	*Processor
+	group      *topology.Group
+	log        *slog.Logger
+	balance    *balancer
+	partitions int32         // of the input and the changelog
+	retention  time.Duration // for which the changelog keeps tombstones
+	session    atomic.Pointer[session]
+	turn       atomic.Uint32 // of records without a key
+}
+
+func newMember(p *Processor, g *topology.Group) *member {
+	m := &member{Processor: p, group: g, log: p.config.Logger.With("group", g.Name)}
+	m.balance = newBalancer(m)
+	return m
+}
+
+// transactionalID is the same after a restart: the new process ends at once
+// what the old one left open.
+func (m *member) transactionalID() string {
+	if m.config.Guarantee == AtLeastOnce {
+		return ""
+	}
+	return m.group.Name + "-" + m.instance
+}
+
+// run works until ctx is done, or until an error ends the instance.
+func (m *member) run(ctx context.Context) error {
+	for pause := time.Duration(0); ; {
+		began := time.Now()
+		err := m.runSession(ctx)
+		if ctx.Err() != nil {
+			return m.leave()
+		}
+		var start *startError
+		var stop *stopError
+		if errors.As(err, &start) || errors.As(err, &stop) {
+			return err
+		}
+		if err == nil {
+			err = errors.New("membership ended")
+		}
+		switch m.config.OnError(err) {
+		case StopInstance:
+			return err
+		case StopApplication:
+			return m.stopApplication(ctx, err)
+		}
+		m.waiting(fmt.Errorf("group %s: %w", m.group.Name, err))
+		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
+			pause = 0
+		}
+		_ = sleep(ctx, pause)
+	}
+}
+
+// runSession joins the group, and works until the membership is lost.
+func (m *member) runSession(ctx context.Context) error {
+	m.counts.sessions.Add(1)
+	if err := m.client.RefreshMetadata(); err != nil {
+		return explain(err)
+	}
+	s, err := newSession(m)
+	if err != nil {
+		return explain(err)
+	}
+	m.balance.joining.Store(false)
+	m.balance.generation.Store(-1)
+	m.session.Store(s)
+	defer m.update()
+	defer m.session.Store(nil)
+	return errors.Join(m.consume(ctx, s), s.close())
+}
+
+func (m *member) consume(ctx context.Context, s *session) error {
+	group, err := sarama.NewConsumerGroup(m.config.Brokers, m.group.Name,
+		m.config.groupConfig(m.topology.Application(), m.instance, m.balance))
+	if err != nil {
+		return explain(err)
+	}
+	s.loop.Go(func() {
+		for err := range group.Errors() {
+			s.groupError(err)
+		}
+	})
+	// A session that fails ends its membership: sarama must not wait for it.
+	joining, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(s.ctx, cancel)()
+	err = group.Consume(joining, []string{m.group.Input}, s)
+	failure := s.failure()
+	if errors.Is(failure, err) {
+		err = nil
+	}
+	return errors.Join(failure, err, group.Close())
+}
+
+// groupError takes what sarama reports beside its return values.
+func (s *session) groupError(err error) {
+	switch {
+	case errors.Is(err, sarama.ErrFencedInstancedId):
+		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", err, s.config.StateDir))
+	case errors.Is(err, sarama.ErrOffsetOutOfRange):
+		s.fail(fmt.Errorf("%w: records of %s were deleted before they were processed", err, s.group.Input))
+	default:
+		s.log.Warn("consumer group", "error", err)
+	}
+}
+
+// leave gives the partitions to the others at once: a static member would keep
+// them until its session times out.
+func (m *member) leave() error {
+	b, err := m.client.Coordinator(m.group.Name)
+	if err != nil {
+		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
+	}
+	_, err = b.LeaveGroup(&sarama.LeaveGroupRequest{
+		Version: 3, GroupId: m.group.Name,
+		Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
+	})
+	if err != nil {
+		_ = b.Close()
+		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
+	}
+	return nil
+}
+
+// stopApplication joins once more, to tell the others.
+func (m *member) stopApplication(ctx context.Context, err error) error {
+	text := fmt.Sprintf("%s: %v", m.instance, err)
+	m.balance.verdict.Store(&text)
+	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
+	defer cancel()
+	if terr := m.runSession(told); told.Err() != nil {
+		return errors.Join(err, fmt.Errorf("the other instances could not be told to stop: %w", terr))
+	}
+	return err
+}
+
+// A startError ends the instance whatever the error handler says.
+type startError struct{ err error }
+
+func (e *startError) Error() string { return e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }

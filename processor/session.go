@@ -1,0 +1,174 @@
+package processor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/txn"
+)
+
+// A session is what lies between joining the group and losing the membership.
+// It owns the producer and the tasks. Any error ends it, and with it everything
+// that is not committed: the next session starts from what is.
+type session struct {
+	*member
+	producer *txn.Producer
+	ctx      context.Context // ends with the session's first error
+	cancel   context.CancelCauseFunc
+	loop     sync.WaitGroup
+
+	// gate: a task holds it for reading while it processes a batch, which so takes
+	// part in the open transaction as a whole. A commit holds it for writing. It
+	// is locked before everything else.
+	gate   sync.RWMutex
+	joined sarama.ConsumerGroupSession
+	tasks  map[int32]*task
+	opened chan struct{} // a first record is in the transaction
+
+	listed atomic.Pointer[[]*task] // tasks by partition, for readers that do not wait for a commit
+	share  atomic.Int32            // how many partitions the member has been given
+
+	mu        sync.Mutex
+	takeovers map[int32]*takeover
+}
+
+// A takeover is done before a task of its partition restores.
+type takeover struct {
+	done chan struct{}
+	own  bool // the partition is marked as ours already
+	err  error
+}
+
+// newSession comes before joining the group: its producer ends what a
+// predecessor left open, and joining waits for the offsets of such a
+// transaction.
+func newSession(m *member) (*session, error) {
+	producer, err := txn.NewProducer(m.writer, m.transactionalID(), transactionTimeout)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		member: m, producer: producer,
+		tasks: map[int32]*task{}, opened: make(chan struct{}, 1), takeovers: map[int32]*takeover{},
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.listed.Store(&[]*task{})
+	return s, nil
+}
+
+// Setup begins the membership. Rebalances change the claims, not the session.
+func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
+	s.gate.Lock()
+	s.joined = joined
+	s.gate.Unlock()
+	s.loop.Go(s.commitLoop)
+	return nil
+}
+
+// Cleanup ends the membership: all tasks have returned.
+func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+// ConsumeClaim runs the task of one partition until it is revoked.
+func (s *session) ConsumeClaim(_ sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	t := newTask(s, claim)
+	s.list(t, true)
+	err := t.run()
+	s.list(t, false)
+	if err != nil && s.ctx.Err() == nil && t.ctx.Err() == nil {
+		s.fail(fmt.Errorf("partition %s/%d: %w", s.group.Input, t.partition, err))
+	}
+	return nil
+}
+
+func (s *session) list(t *task, in bool) {
+	s.gate.Lock()
+	if in {
+		s.tasks[t.partition] = t
+	} else {
+		delete(s.tasks, t.partition)
+	}
+	tasks := slices.SortedFunc(maps.Values(s.tasks), func(a, b *task) int { return cmp.Compare(a.partition, b.partition) })
+	s.listed.Store(&tasks)
+	s.gate.Unlock()
+	s.update()
+}
+
+// assigned is told of every new assignment, before its tasks start.
+func (s *session) assigned(partitions []int32) {
+	s.share.Store(int32(len(partitions)))
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	var fresh []int32
+	for _, p := range partitions {
+		if s.tasks[p] == nil {
+			fresh = append(fresh, p)
+		}
+	}
+	for p, t := range s.tasks {
+		if !slices.Contains(partitions, p) {
+			t.revoke() // sarama only closes Messages(), which nobody reads during a restore
+		}
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range fresh {
+		s.takeovers[p] = &takeover{done: make(chan struct{})}
+	}
+	taken := s.takeovers
+	s.loop.Go(func() {
+		own, err := s.takeOver(fresh)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, p := range fresh {
+			t := taken[p]
+			t.own, t.err = own[p], err
+			close(t.done)
+		}
+	})
+}
+
+// takenOver waits for the takeover of a partition.
+func (s *session) takenOver(ctx context.Context, partition int32) (own bool, err error) {
+	s.mu.Lock()
+	t := s.takeovers[partition]
+	s.mu.Unlock()
+	if t == nil {
+		return false, errors.New("claimed without an assignment")
+	}
+	select {
+	case <-t.done:
+		return t.own, t.err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// fail ends the session without a commit.
+func (s *session) fail(err error) { s.cancel(err) }
+
+// failure is why the session failed, nil if it has not.
+func (s *session) failure() error {
+	if err := context.Cause(s.ctx); err != nil && !errors.Is(err, errSessionOver) {
+		return err
+	}
+	return nil
+}
+
+var errSessionOver = errors.New("the session is over")
+
+func (s *session) close() error {
+	s.cancel(errSessionOver)
+	s.loop.Wait()
+	return s.producer.Close()
+}

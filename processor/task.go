@@ -1,0 +1,277 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/store"
+	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// A task owns one partition: one stock goka.Processor around the pure task of
+// the topology, and the store of its group table. The fields below the line are
+// guarded by the session's gate: a batch in process holds it for reading and is
+// the only one to write them while a commit, which holds it for writing, is not.
+type task struct {
+	*session
+	partition int32
+	claim     sarama.ConsumerGroupClaim
+	core      *topology.Task
+	store     *store.Store                // nil while it is not open
+	view      atomic.Pointer[store.Store] // the same, once it is restored
+	source    string                      // the changelog's incarnation
+	followers []*follower
+	batches   chan []*sarama.ConsumerMessage
+
+	ctx    context.Context // ends when the partition is revoked, or with the session
+	revoke context.CancelFunc
+	stop   context.CancelFunc // ends goka's Run
+
+	releasing atomic.Bool  // the next commit is the task's last
+	left      atomic.Int64 // changelog offsets still to restore
+	progress  atomic.Int64 // committed input offset
+
+	// ---
+	claiming bool  // the next commit marks the partition as ours
+	closed   bool  // no effects any more
+	records  int   // processed in the open transaction
+	next     int64 // input offset to commit
+}
+
+func newTask(s *session, claim sarama.ConsumerGroupClaim) *task {
+	t := &task{session: s, partition: claim.Partition(), claim: claim, batches: make(chan []*sarama.ConsumerMessage, 32)}
+	t.ctx, t.revoke = context.WithCancel(s.ctx)
+	t.progress.Store(-1)
+	t.left.Store(-1)
+	for _, sink := range s.group.Sinks {
+		t.followers = append(t.followers, newFollower(t, sink))
+	}
+	return t
+}
+
+// ready tells whether the table is restored and served.
+func (t *task) ready() bool { return t.view.Load() != nil }
+
+func (t *task) changelog() txn.Log {
+	return txn.Log{Client: t.client, Topic: t.group.Table, Partition: t.partition}
+}
+
+// begin marks the partition as ours, before its first record is processed.
+func (t *task) begin(own bool) error {
+	t.next = t.claim.InitialOffset()
+	if t.next < 0 {
+		start, err := t.client.GetOffset(t.group.Input, t.partition, sarama.OffsetOldest)
+		if err != nil {
+			return fmt.Errorf("start of %s/%d: %w", t.group.Input, t.partition, err)
+		}
+		t.next = start
+	}
+	t.progress.Store(t.next)
+	if own {
+		return nil
+	}
+	t.gate.Lock()
+	t.claiming = true
+	t.gate.Unlock()
+	for { // one commit may mark several tasks
+		t.gate.Lock()
+		if t.claiming && !t.balance.joining.Load() {
+			t.commit()
+		}
+		claimed := !t.claiming
+		t.gate.Unlock()
+		if claimed {
+			return nil
+		}
+		if err := sleep(t.ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// release ends the task's part in the transaction: its progress is committed,
+// and the partition is marked as nobody's.
+func (t *task) release() {
+	t.releasing.Store(true)
+	t.gate.Lock()
+	defer t.gate.Unlock()
+	if !t.closed {
+		t.commit() // of all tasks that are being released
+	}
+	t.closed = true
+}
+
+// takesPart tells whether the task has something for the next commit.
+func (t *task) takesPart() bool {
+	return !t.closed && (t.records > 0 || t.claiming || t.releasing.Load() && t.ready())
+}
+
+// committed takes over what the transaction has committed.
+func (t *task) committed() error {
+	t.counts.records.Add(int64(t.records))
+	t.records, t.claiming = 0, false
+	t.closed = t.releasing.Load()
+	t.progress.Store(t.next)
+	end, written := t.producer.End(t.group.Table, t.partition)
+	if !written {
+		return nil
+	}
+	if err := t.store.Commit(end); err != nil {
+		return fmt.Errorf("table %s/%d: %w", t.group.Store, t.partition, err)
+	}
+	for _, f := range t.followers {
+		f.committed(end)
+	}
+	return nil
+}
+
+// process runs a batch of records, which are in the transaction together or
+// not at all.
+func (t *task) process(batch []*sarama.ConsumerMessage) {
+	t.gate.RLock()
+	defer t.gate.RUnlock()
+	if t.closed || t.session.ctx.Err() != nil {
+		return
+	}
+	for _, m := range batch {
+		if err := t.record(m); err != nil {
+			t.fail(err)
+			return
+		}
+	}
+	t.sendRows(sendRows)
+	first := t.records == 0
+	t.next = batch[len(batch)-1].Offset + 1
+	if t.records += len(batch); first {
+		select {
+		case t.opened <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (t *task) record(m *sarama.ConsumerMessage) error {
+	r := topology.Raw{
+		Key: m.Key, Value: m.Value, Time: m.Timestamp,
+		Position: topology.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset},
+	}
+	for _, h := range m.Headers {
+		r.Headers = append(r.Headers, topology.Header{Key: string(h.Key), Value: h.Value})
+	}
+	w, err := t.core.Process(r)
+	if err != nil {
+		return t.refused(r, err)
+	}
+	for i := range w.Rows {
+		t.store.Put(w.Rows[i].Key, w.Rows[i].Value, millis(w.Rows[i].Time))
+	}
+	for i := range w.Records {
+		if err := t.publish(&w.Records[i]); err != nil {
+			return err
+		}
+	}
+	if w.Dropped {
+		t.counts.dropped.Add(1)
+	}
+	return nil
+}
+
+func (t *task) publish(r *topology.Raw) error {
+	partition, err := t.partitionOf(r.Topic, r.Key)
+	if err != nil {
+		return err
+	}
+	var headers []*sarama.RecordHeader
+	for _, h := range r.Headers {
+		headers = append(headers, &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})
+	}
+	t.producer.Publish(r.Topic, partition, r.Key, r.Value, headers, millis(r.Time))
+	t.counts.published.Add(1)
+	return nil
+}
+
+// sendRows sends the rows that are not yet on their way to the changelog, if
+// there are more than keep. They are pinned to the task's partition, whatever
+// their keys are.
+func (t *task) sendRows(keep int) {
+	if t.store == nil || t.store.Waiting() <= keep {
+		return
+	}
+	rows := t.store.Unsent()
+	records := make([]sarama.Record, len(rows))
+	sent, times := make([]*sarama.Record, len(rows)), make([]int64, len(rows))
+	for i := range rows {
+		t.checkPartition(rows[i].Key)
+		records[i].Key, records[i].Value = rows[i].Key, rows[i].Value
+		sent[i], times[i] = &records[i], rows[i].Time
+	}
+	t.producer.Send(t.group.Table, t.partition, sent, times)
+	t.counts.rows.Add(int64(len(rows)))
+}
+
+// checkPartition notices a journal that is not partitioned as Java does. All
+// works on such a journal, as rows are pinned to the partition of their
+// records, but it is not known any more where a key is to be found.
+func (t *task) checkPartition(key []byte) {
+	if t.store.Stray() {
+		return
+	}
+	if p := topology.Partition(key, t.partitions); p != t.partition {
+		t.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup by key finds only what this instance has, and a rebuilt sink keeps what the table has deleted meanwhile",
+			"topic", t.group.Input, "key", string(key), "partition", t.partition, "murmur2", p)
+		if err := t.store.NoteStray(); err != nil {
+			t.log.Error("noting that in the local table", "error", err)
+		}
+	}
+}
+
+// refused does with a record what its policy says, or returns the error.
+func (t *task) refused(r topology.Raw, err error) error {
+	var e *topology.RecordError
+	if !errors.As(err, &e) {
+		return fmt.Errorf("record %s: %w", r.Position, err)
+	}
+	switch policy := e.Policy; policy {
+	case topology.Skip:
+		t.counts.skipped.Add(1)
+		t.log.Warn("record skipped", "error", e)
+		return nil
+	case topology.DeadLetter:
+		t.counts.deadLetters.Add(1)
+		t.log.Warn("record moved to dead letters", "error", e)
+		return t.deadLetter(r, e)
+	default:
+		return e
+	}
+}
+
+// deadLetter publishes a record as it was, in the open transaction, with the
+// reason and its place in headers.
+func (t *task) deadLetter(r topology.Raw, e *topology.RecordError) error {
+	topic := t.deadLetters()
+	if err := t.ensureDeadLetters(topic); err != nil {
+		return err
+	}
+	r.Headers = append(r.Headers,
+		topology.Header{Key: "tidemark-topic", Value: []byte(r.Topic)},
+		topology.Header{Key: "tidemark-partition", Value: fmt.Append(nil, r.Partition)},
+		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)},
+		topology.Header{Key: "tidemark-node", Value: []byte(e.Node)},
+		topology.Header{Key: "tidemark-error", Value: []byte(e.Err.Error())})
+	r.Topic = topic
+	return t.publish(&r)
+}
+
+// millis is a time as Kafka writes it; now, if there is none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return time.Now().UnixMilli()
+	}
+	return t.UnixMilli()
+}

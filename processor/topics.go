@@ -1,0 +1,150 @@
+package processor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// prepareTopics checks the topics that the group reads and writes, all at once,
+// and creates its changelog. It does so once, before any task: goka would have
+// each of its processors do it, and all but the first would fail.
+func (m *member) prepareTopics() error {
+	if err := m.client.RefreshMetadata(); err != nil {
+		return fmt.Errorf("metadata: %w", explain(err))
+	}
+	inputs, err := m.client.Partitions(m.group.Input)
+	if err != nil {
+		return missing("input", m.group.Input, err)
+	}
+	m.partitions = int32(len(inputs))
+	var wrong []error
+	for _, name := range m.group.Outputs {
+		if _, err := m.client.Partitions(name); err != nil {
+			wrong = append(wrong, missing("output", name, err))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	admin, err := sarama.NewClusterAdminFromClient(m.client) // closing it would close the client
+	if err != nil {
+		return err
+	}
+	if err := m.ensureTopic(admin, m.group.Table, m.partitions, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		return err
+	}
+	return m.checkChangelog(admin)
+}
+
+func missing(role, topic string, err error) error {
+	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		return fmt.Errorf("%s topic %q does not exist: create it, with as many partitions as instances may share", role, topic)
+	}
+	return fmt.Errorf("%s topic %q: %w", role, topic, err)
+}
+
+// ensureTopic creates a topic unless it exists, and waits until it is known.
+func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitions int32, config map[string]string) error {
+	if _, err := p.client.Partitions(name); err == nil {
+		return nil
+	}
+	detail := &sarama.TopicDetail{
+		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
+		ConfigEntries: map[string]*string{},
+	}
+	for k, v := range config {
+		detail.ConfigEntries[k] = &v
+	}
+	err := admin.CreateTopic(name, detail, false)
+	switch {
+	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
+		return fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)
+	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
+		return fmt.Errorf("creating topic %q: %w", name, err)
+	}
+	if err == nil {
+		p.config.Logger.Info("topic created", "topic", name, "partitions", partitions)
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		_ = p.client.RefreshMetadata(name) // unknown for a moment
+		if _, err := p.client.Partitions(name); err == nil {
+			if _, err = p.client.Leader(name, 0); err == nil {
+				return nil
+			}
+		}
+		if time.Since(began) > p.config.StartTimeout {
+			return fmt.Errorf("topic %q was created, but has no leader: is a broker down?", name)
+		}
+	}
+}
+
+// checkChangelog refuses a changelog that would lose rows, and learns for how
+// long it keeps tombstones.
+func (m *member) checkChangelog(admin sarama.ClusterAdmin) error {
+	partitions, err := m.client.Partitions(m.group.Table)
+	if err != nil {
+		return missing("changelog", m.group.Table, err)
+	}
+	if n := int32(len(partitions)); n != m.partitions {
+		return fmt.Errorf("changelog topic %q has %d partitions, but its input %q has %d: a table cannot be repartitioned, start it under another name",
+			m.group.Table, n, m.group.Input, m.partitions)
+	}
+	entries, err := admin.DescribeConfig(sarama.ConfigResource{
+		Type: sarama.TopicResource, Name: m.group.Table, ConfigNames: []string{"cleanup.policy", "delete.retention.ms"},
+	})
+	if err != nil {
+		return fmt.Errorf("configuration of topic %q: %w", m.group.Table, err)
+	}
+	m.retention = 24 * time.Hour
+	for _, e := range entries {
+		switch e.Name {
+		case "cleanup.policy":
+			if e.Value != "compact" {
+				return fmt.Errorf("changelog topic %q has cleanup.policy=%s and would lose rows: set it to compact", m.group.Table, e.Value)
+			}
+		case "delete.retention.ms":
+			if ms, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
+				m.retention = time.Duration(ms) * time.Millisecond
+			}
+		}
+	}
+	return nil
+}
+
+// incarnation is the id of a topic: it changes when the topic is made anew.
+func (p *Processor) incarnation(topic string) (string, error) {
+	b, err := p.client.Controller()
+	if err != nil {
+		return "", err
+	}
+	r, err := b.GetMetadata(&sarama.MetadataRequest{Version: 10, Topics: []string{topic}})
+	if err != nil {
+		_ = b.Close()
+		return "", fmt.Errorf("metadata of %q: %w", topic, err)
+	}
+	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
+		return "", fmt.Errorf("metadata of %q: unknown topic", topic)
+	}
+	return r.Topics[0].Uuid.String(), nil
+}
+
+// partitionOf returns where a record with this key belongs. Without a key it is
+// partition 0 to n-1 by turns.
+func (m *member) partitionOf(topic string, key []byte) (int32, error) {
+	partitions, err := m.client.Partitions(topic)
+	if err != nil {
+		return 0, missing("output", topic, err)
+	}
+	n := int32(len(partitions))
+	if key == nil {
+		return int32(m.turn.Add(1)) & 0x7fffffff % n, nil
+	}
+	return topology.Partition(key, n), nil
+}
