@@ -1,6 +1,10 @@
 package topology_test
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
 	"testing"
 	"time"
 
@@ -77,6 +81,140 @@ func TestMaterializeWritesTheRecordsBytes(t *testing.T) {
 	}
 	if &got.Rows[0].Value[0] != &in.Value[0] {
 		t.Error("the value was copied")
+	}
+}
+
+func TestRecordErrors(t *testing.T) {
+	policies := topology.Policies{Decode: topology.Skip, Process: topology.DeadLetter}
+	from := journal
+	from.Policies = policies
+	declare := func(b *topology.Builder) {
+		all := topology.Consume(b, from)
+		topology.Publish(all, topology.Topic[string, hello]{Name: "copy"})
+		happy := topology.Filter(all, func(_ string, h hello) bool {
+			if h.State == "SAD" {
+				panic("sad")
+			}
+			return []string{"HAPPY", "ANGRY"}[h.Count] == "HAPPY"
+		})
+		topology.Count(topology.Try(happy, func(_ string, h hello) (hello, error) {
+			if h.Total < 0 {
+				return h, fmt.Errorf("total %d: %w", h.Total, io.ErrUnexpectedEOF)
+			}
+			return h, nil
+		}), counts)
+	}
+	for _, test := range []struct {
+		name, value string
+		want        string
+		policy      topology.Policy
+	}{
+		{"bytes", `{"state":`, `topic copy: decode value: unexpected end of JSON input`, topology.Skip},
+		{"field", `{"helloCount":"x"}`, `filter 1: decode value: json: cannot unmarshal string into Go struct field hello.helloCount of type int64`, topology.Skip},
+		{"panic", `{"state":"SAD"}`, `filter 1: panic at task_test.go:LINE: sad`, topology.DeadLetter},
+		{"runtime error", `{"helloCount":2}`, `filter 1: panic at task_test.go:LINE: runtime error: index out of range [2] with length 2`, topology.DeadLetter},
+		{"try", `{"helloTotalCount":-1}`, `try 1: total -1: unexpected EOF`, topology.DeadLetter},
+		{"row", `{}`, `count hello-counts: decode row: 3 bytes "bad", not the 8 of an integer`, topology.DeadLetter},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			task := build(t, declare).Groups()[0].NewTask(rows{"a": []byte("bad")})
+			w, err := task.Process(record("a", test.value))
+			var refused *topology.RecordError
+			if !errors.As(err, &refused) {
+				t.Fatalf("error %v, want a RecordError", err)
+			}
+			got := regexp.MustCompile(`go:\d+`).ReplaceAllString(err.Error(), "go:LINE")
+			if want := "record hello-log-store/1@2: " + test.want; got != want {
+				t.Errorf("error\n%s\nwant\n%s", got, want)
+			}
+			if refused.Policy != test.policy {
+				t.Errorf("policy %d, want %d", refused.Policy, test.policy)
+			}
+			if diff := cmp.Diff(topology.Writes{}, w); diff != "" {
+				t.Errorf("it left something behind (-want +got):\n%s", diff)
+			}
+			// The next record is none the worse.
+			w, err = task.Process(record("b", `{}`))
+			if err != nil || len(w.Rows) != 1 || len(w.Records) != 1 {
+				t.Errorf("the next record: %+v, %v", w, err)
+			}
+		})
+	}
+}
+
+// broken is a Reader whose disk is.
+type broken struct{ panics bool }
+
+func (r broken) Get([]byte) ([]byte, error) {
+	if r.panics {
+		panic("no disk")
+	}
+	return nil, io.ErrClosedPipe
+}
+
+// The record is not to blame for what the Reader does.
+func TestErrorsOfTheReader(t *testing.T) {
+	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
+	for _, r := range []broken{{false}, {true}} {
+		_, err := topo.Groups()[0].NewTask(r).Process(record("a", `{}`))
+		var refused *topology.RecordError
+		if err == nil || errors.As(err, &refused) || r.panics == errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%+v: error %v", r, err)
+		}
+	}
+}
+
+func TestAggregateDeletesARowByNil(t *testing.T) {
+	topo := build(t, func(b *topology.Builder) {
+		names := topology.Store[string, []string]{Name: "names", Value: codec.JSON[[]string]{}}
+		topology.Aggregate(topology.Consume(b, journal), names, func(_ string, h hello, kept []string) []string {
+			if h.State == "" {
+				return nil
+			}
+			return append(kept, h.State)
+		})
+	})
+	r := rows{}
+	task := topo.Groups()[0].NewTask(r)
+	for _, test := range []struct{ value, want string }{
+		{`{"state":"HAPPY"}`, `["HAPPY"]`},
+		{`{"state":"ANGRY"}`, `["HAPPY","ANGRY"]`},
+		{`{}`, ""},
+		{`{"state":"HAPPY"}`, `["HAPPY"]`},
+	} {
+		w, err := task.Process(record("a", test.value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.apply(w)
+		if got := string(r["a"]); got != test.want {
+			t.Errorf("after %s: row %s, want %s", test.value, got, test.want)
+		}
+	}
+}
+
+// Bytes that writes hold are not used again: who keeps them need not copy.
+func TestWritesKeepTheirBytes(t *testing.T) {
+	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
+	task := topo.Groups()[0].NewTask(rows{})
+	w, err := task.Process(record("a", `{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, value := w.Rows[0].Key, w.Rows[0].Value
+	if _, err := task.Process(record("b", `{}`)); err != nil {
+		t.Fatal(err)
+	}
+	if string(key) != "a" || string(value) != "\x00\x00\x00\x00\x00\x00\x00\x01" {
+		t.Errorf("now they hold %q and %q", key, value)
+	}
+}
+
+func TestMaterializeAllocatesNothing(t *testing.T) {
+	topo := build(t, func(b *topology.Builder) { topology.Materialize(b, lines, last) })
+	task, in := topo.Groups()[0].NewTask(rows{}), record("a", testid)
+	if n := testing.AllocsPerRun(100, func() { _, _ = task.Process(in) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
