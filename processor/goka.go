@@ -17,8 +17,13 @@ import (
 // the topic manager. The table restores itself in Open.
 
 // run is the task's life, until its partition is revoked or the session ends.
-func (t *task) run() error {
-	defer t.revoke()
+func (t *task) run() (err error) {
+	defer func() {
+		if t.ctx.Err() != nil {
+			err = nil // what fails because the partition is gone is no failure
+		}
+		t.revoke()
+	}()
 	own, err := t.takenOver(t.ctx, t.partition)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (s *session) ConsumeClaim(_ sarama.ConsumerGroupSession, claim sarama.Consu
 	s.list(t, true)
 	err := t.run()
 	s.list(t, false)
-	if err != nil && s.ctx.Err() == nil && t.ctx.Err() == nil {
+	if err != nil {
 		s.fail(fmt.Errorf("partition %s/%d: %w", s.group.Input, t.partition, err))
 	}
 	return nil
