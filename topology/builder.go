@@ -58,11 +58,15 @@ type table struct {
 // NewBuilder starts a topology. The application name is the prefix of the
 // consumer groups, and of the topics that tidemark creates.
 func NewBuilder(application string) *Builder {
-	return &Builder{
-		application: application,
-		inputs:      map[string]*input{},
-		outputs:     map[string]*output{},
-		steps:       map[string]int{},
+	b := &Builder{application: application}
+	b.ready()
+	return b
+}
+
+// ready makes a zero Builder fit for use; Build will miss its name.
+func (b *Builder) ready() {
+	if b.inputs == nil {
+		b.inputs, b.outputs, b.steps = map[string]*input{}, map[string]*output{}, map[string]int{}
 	}
 }
 

@@ -140,6 +140,7 @@ func TestBuildNamesEachMistake(t *testing.T) {
 
 // What is left over from a mistake can be given to every verb.
 func TestVerbsOfNothing(t *testing.T) {
+	topology.Materialize(new(topology.Builder), journal, hellos)
 	var s topology.Stream[string, hello]
 	s = topology.Filter(s, nil)
 	topology.Publish(topology.MapValues(s, func(string, hello) int64 { return 0 }), topology.Topic[string, int64]{})

@@ -29,6 +29,7 @@ func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
 	if b == nil {
 		return Stream[K, V]{}
 	}
+	b.ready()
 	if in, ok := b.inputs[from.Name]; ok {
 		if s, ok := in.stream.(*stream[K, V]); ok && in.declared.equal(from.declaration()) {
 			return Stream[K, V]{b, s}

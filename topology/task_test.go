@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,6 +217,31 @@ func TestMaterializeAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _ = task.Process(in) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// Tasks of one group share nothing that changes.
+func TestTasksRunSideBySide(t *testing.T) {
+	g := build(t, func(b *topology.Builder) {
+		topology.Count(topology.Filter(topology.Consume(b, lines), func(k, _ string) bool { return k != "" }), counts)
+	}).Groups()[0]
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			r := rows{}
+			task := g.NewTask(r)
+			for range 100 {
+				w, err := task.Process(record("a", "x"))
+				if err != nil {
+					t.Error(err)
+				}
+				r.apply(w)
+			}
+			if r["a"][7] != 100 {
+				t.Errorf("counted to %d, want 100", r["a"][7])
+			}
+		})
+	}
+	wait.Wait()
 }
 
 func BenchmarkMaterialize(b *testing.B) {
