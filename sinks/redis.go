@@ -15,6 +15,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -51,6 +52,7 @@ type Redis struct {
 
 	mu     sync.Mutex
 	server *server // nil before the first use and after Close
+	table  string  // the one that has the category
 }
 
 var (
@@ -79,7 +81,7 @@ func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (to
 	}
 	place, err := s.open(ctx, r.fence(from), epoch)
 	if err != nil {
-		return topology.Place{}, s.explain("open "+from.String(), err)
+		return topology.Place{}, s.explain("open "+from.String(), s.greeting(ctx, err))
 	}
 	return place, nil
 }
@@ -114,7 +116,7 @@ func (r *Redis) Keys(ctx context.Context, table string) iter.Seq2[[]byte, error]
 				return
 			}
 			for _, key := range keys {
-				if !yield([]byte(key[len(prefix):]), nil) {
+				if !yield([]byte(strings.TrimPrefix(key, prefix)), nil) {
 					return
 				}
 			}
@@ -144,9 +146,13 @@ func (r *Redis) Close() error {
 func (r *Redis) connected(table string) (*server, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.category(table) == "" || r.category(table) == reserved {
-		return nil, refusedf("redis: a category %q is not possible: set Category to another", r.category(table))
+	switch {
+	case r.category(table) == "" || r.category(table) == reserved:
+		return nil, refusedf("redis: no category can be %q: set Category to another", r.category(table))
+	case r.Category != "" && r.table != "" && r.table != table:
+		return nil, refusedf("redis: category %q is of table %q: table %q needs a sink of its own, with another category", r.Category, r.table, table)
 	}
+	r.table = table
 	if r.server == nil {
 		options, err := r.options()
 		if err != nil {
@@ -155,10 +161,6 @@ func (r *Redis) connected(table string) (*server, error) {
 		r.server = newServer(options)
 	}
 	return r.server, nil
-}
-
-func refusedf(format string, args ...any) error {
-	return &topology.RefusedError{Err: fmt.Errorf(format, args...)}
 }
 
 func (r *Redis) category(table string) string {

@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -43,6 +42,7 @@ func (r *Redis) options() (*redis.Options, error) {
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.PipelinePoolSize = -1
+	o.Network = cmp.Or(o.Network, "tcp")
 	o.DialTimeout = cmp.Or(o.DialTimeout, 3*time.Second)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 3*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 3*time.Second)
@@ -104,39 +104,9 @@ func hostPort(o *redis.Options, addr string) error {
 	return nil
 }
 
-func newServer(o *redis.Options) *server {
-	name := serverName(o)
-	dial := o.Dialer
-	if dial == nil {
-		dial = redis.NewDialer(o)
-	}
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return unconnected{err}, nil
-		}
-		return conn, nil
-	}
-	return &server{client: redis.NewClient(o), name: name, password: o.Password}
-}
-
 func serverName(o *redis.Options) string {
 	if o.DB == 0 {
 		return "redis " + o.Addr
 	}
 	return "redis " + o.Addr + "/" + strconv.Itoa(o.DB)
 }
-
-// Unconnected stands for a connection that could not be made, and says why at
-// its first use. The client's pool writes a line to stderr for each such error
-// that it gets from a dialer, and after a while stops dialing for a second.
-type unconnected struct{ err error }
-
-func (u unconnected) Read([]byte) (int, error)       { return 0, u.err }
-func (u unconnected) Write([]byte) (int, error)      { return 0, u.err }
-func (unconnected) Close() error                     { return nil }
-func (unconnected) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (unconnected) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (unconnected) SetDeadline(time.Time) error      { return nil }
-func (unconnected) SetReadDeadline(time.Time) error  { return nil }
-func (unconnected) SetWriteDeadline(time.Time) error { return nil }

@@ -3,8 +3,11 @@ package sinks
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -49,11 +52,51 @@ func (s script) run(ctx context.Context, client *redis.Client, call []any) ([]st
 // A server is one connected Redis. It is safe for concurrent use.
 type server struct {
 	client   *redis.Client
+	dial     func(context.Context) (net.Conn, error)
 	name     string // for errors
 	password string // to keep it out of them
 }
 
-// open calls the script of this name once, or for a new epoch twice.
+func newServer(o *redis.Options) *server {
+	s := &server{name: serverName(o), password: o.Password}
+	dial := o.Dialer
+	if dial == nil {
+		dial = redis.NewDialer(o)
+	}
+	s.dial = func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx, o.Network, o.Addr)
+		if o.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: does the server speak TLS at this port?", err)
+		}
+		return conn, err
+	}
+	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := s.dial(ctx)
+		if err != nil {
+			return unconnected{err}, nil
+		}
+		return conn, nil
+	}
+	s.client = redis.NewClient(o)
+	return s
+}
+
+// Unconnected stands for a connection that could not be made, and says why at
+// its first use. The client's pool writes a line to stderr for each such error
+// that it gets from a dialer, and after some it stops dialing for a second.
+type unconnected struct{ err error }
+
+func (u unconnected) Read([]byte) (int, error)       { return 0, u.err }
+func (u unconnected) Write([]byte) (int, error)      { return 0, u.err }
+func (unconnected) Close() error                     { return nil }
+func (unconnected) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (unconnected) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (unconnected) SetDeadline(time.Time) error      { return nil }
+func (unconnected) SetReadDeadline(time.Time) error  { return nil }
+func (unconnected) SetWriteDeadline(time.Time) error { return nil }
+
+// open calls the script of this name once; for a new epoch twice, and again if
+// another owner came in between.
 func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.Place, error) {
 	if epoch != 0 {
 		mine := strconv.FormatInt(epoch, 10)
@@ -79,7 +122,7 @@ func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.
 		if err != nil {
 			return topology.Place{}, err
 		}
-		if held[2] == "taken" { // else another owner came between the two calls
+		if held[2] == "taken" {
 			return topology.Place{Epoch: mine, Position: held[1]}, nil
 		}
 	}

@@ -103,13 +103,14 @@ func TestRedisKeysDoNotCollide(t *testing.T) {
 	server := miniredis.RunT(t)
 	want := map[string]string{}
 	for category, key := range map[string]string{
-		"a":     "b:c",
-		"a:b":   "c",
-		`a\`:    "b:c",
-		`a\:b`:  "c",
-		"a*":    "c",
-		"a?[^b": "]c",
-		"hello": "tidemark:fence:hello:0",
+		"a":              "b:c",
+		"a:b":            "c",
+		`a\`:             "b:c",
+		`a\:b`:           "c",
+		"a*":             "c",
+		"tidemark:fence": "hello:0",
+		"a?[^b":          "]c",
+		"hello":          "tidemark:fence:hello:0",
 	} {
 		sink := &sinks.Redis{Addr: server.Addr(), Category: category}
 		defer sink.Close()
@@ -158,20 +159,26 @@ func TestRedisFencesOfTwoCategories(t *testing.T) {
 }
 
 func TestRedisForgetsScripts(t *testing.T) {
-	server := miniredis.RunT(t)
-	sink := newRedis(t, server.Addr())
-	batch := opened(t, sink, "hello")
+	t.Run("miniredis", func(t *testing.T) { testForgets(t, "redis://"+miniredis.RunT(t).Addr()) })
+	t.Run("real", func(t *testing.T) { testForgets(t, realRedis(t)) })
+}
+
+func testForgets(t *testing.T, url string) {
+	client, sink := reader(t, url), newRedis(t, url)
+	batch := opened(t, sink, "forgets")
 	for i := range 5 {
-		reader(t, "redis://"+server.Addr()).ScriptFlush(t.Context())
-		batch = then(batch, fmt.Sprint(i), row("a", fmt.Sprint(i)))
+		client.ScriptFlush(t.Context())
+		batch = then(batch, batch.To+"+", row("a", fmt.Sprint(i)), row("b", fmt.Sprint(i)))
 		if err := sink.Apply(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		reader(t, "redis://"+server.Addr()).ScriptFlush(t.Context())
+		client.ScriptFlush(t.Context())
 		if _, err := sink.Open(t.Context(), batch.Source, batch.Epoch); err != nil {
 			t.Fatal(err)
 		}
 	}
+	client.ScriptFlush(t.Context())
+	opened(t, sink, "forgets")
 }
 
 func TestRedisStartsAgainEmpty(t *testing.T) {
