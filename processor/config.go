@@ -143,8 +143,6 @@ func (c Config) withDefaults() (Config, error) {
 			refuse("Kafka: %w", err)
 		}
 	}
-	c.Policies.Decode = cmp.Or(c.Policies.Decode, topology.Fail)
-	c.Policies.Process = cmp.Or(c.Policies.Process, topology.Fail)
 	if c.OnError == nil {
 		c.OnError = func(err error) Answer {
 			if e := (*topology.RecordError)(nil); errors.As(err, &e) {

@@ -140,7 +140,9 @@ func (f *follower) once() error {
 		if err := f.advance(); err != nil {
 			return err
 		}
-		f.err.Store(nil)
+		if f.err.Swap(nil) != nil {
+			f.log.Info("sink goes on", "sink", f.sink.String(), "partition", f.partition)
+		}
 	}
 }
 

@@ -46,6 +46,9 @@ func (t *task) run() (err error) {
 	defer stop()
 	t.stop = stop
 	err = p.Run(ctx)
+	if t.opening != nil {
+		err = t.opening // goka wraps it in six more
+	}
 	return errors.Join(err, t.closeStore()) // goka forgets an opened store when its set-up fails
 }
 
@@ -177,7 +180,11 @@ func (noLogger) Printf(string, ...any) {}
 // store directly.
 type taskStorage struct{ t *task }
 
-func (s taskStorage) Open() error  { return s.t.openStore() }
+func (s taskStorage) Open() error {
+	s.t.opening = s.t.openStore()
+	return s.t.opening
+}
+
 func (s taskStorage) Close() error { return s.t.closeStore() }
 
 func (s taskStorage) Has(key string) (bool, error) {

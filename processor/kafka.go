@@ -23,7 +23,7 @@ func (c Config) saramaConfig(application string) *sarama.Config {
 		s = &user
 	} else {
 		s.MetricRegistry = noMetrics{}
-		s.Net.DialTimeout = 5 * time.Second
+		s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 15*time.Second, 15*time.Second
 	}
 	if !s.Version.IsAtLeast(sarama.V2_8_0_0) {
 		s.Version = sarama.V2_8_0_0 // cooperative rebalancing, and offsets fenced by generation
@@ -37,7 +37,8 @@ func (c Config) saramaConfig(application string) *sarama.Config {
 // groupConfig is for the consumer group.
 func (c Config) groupConfig(application, instance string, b sarama.BalanceStrategy) *sarama.Config {
 	s := c.saramaConfig(application)
-	s.Consumer.MaxWaitTime = 250 * time.Millisecond // a stop waits for a fetch to return
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*transactionTimeout) // a JoinGroup waits for all members
+	s.Consumer.MaxWaitTime = 250 * time.Millisecond                  // a stop waits for a fetch to return
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Return.Errors = true

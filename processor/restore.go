@@ -42,7 +42,7 @@ func (t *task) openStore() error {
 		return err
 	}
 	t.source, t.store = source, s
-	t.core = t.group.NewTask(s)
+	t.core = t.group.NewTask(s, t.config.Policies)
 	if wiped != "" {
 		t.log.Warn("local table wiped, to be restored from its changelog", "table", t.group.Store, "partition", t.partition, "reason", wiped)
 	}

@@ -26,6 +26,7 @@ type task struct {
 	store     *store.Store                // nil while it is not open
 	view      atomic.Pointer[store.Store] // the same, once it is restored
 	source    string                      // the changelog's incarnation
+	opening   error                       // why the store could not be opened
 	followers []*follower
 	batches   chan []*sarama.ConsumerMessage
 
@@ -121,6 +122,9 @@ func (t *task) committed() error {
 	end, written := t.producer.End(t.group.Table, t.partition)
 	if !written {
 		return nil
+	}
+	if at := t.store.Position(); end <= at {
+		return fmt.Errorf("changelog %s/%d ends at %d, and has been at %d: was the topic made anew?", t.group.Table, t.partition, end, at)
 	}
 	if err := t.store.Commit(end); err != nil {
 		return fmt.Errorf("table %s/%d: %w", t.group.Store, t.partition, err)

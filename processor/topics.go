@@ -73,16 +73,32 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 		p.config.Logger.Info("topic created", "topic", name, "partitions", partitions)
 	}
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		_ = p.client.RefreshMetadata(name) // unknown for a moment
-		if _, err := p.client.Partitions(name); err == nil {
-			if _, err = p.client.Leader(name, 0); err == nil {
-				return nil
-			}
+		err := p.serves(name)
+		if err == nil {
+			return nil
 		}
 		if time.Since(began) > p.config.StartTimeout {
-			return fmt.Errorf("topic %q was created, but has no leader: is a broker down?", name)
+			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, err)
 		}
 	}
+}
+
+// serves tells whether every partition of a topic answers: one that was made a
+// moment ago does not.
+func (p *Processor) serves(topic string) error {
+	if err := p.client.RefreshMetadata(topic); err != nil {
+		return err
+	}
+	partitions, err := p.client.Partitions(topic)
+	if err != nil {
+		return err
+	}
+	for _, n := range partitions {
+		if _, err := p.client.GetOffset(topic, n, sarama.OffsetNewest); err != nil {
+			return fmt.Errorf("partition %d: %w", n, err)
+		}
+	}
+	return nil
 }
 
 // checkChangelog refuses a changelog that would lose rows, and learns for how

@@ -71,7 +71,7 @@ func row[A any](k *Task, at *node, key []byte, values codec.Codec[A]) (a A, err 
 	if err != nil {
 		return a, fmt.Errorf("%s: read row: %w", at.name, err)
 	}
-	k.at, k.policy = at, at.input.policies.Process
+	k.at, k.policy = at, k.policies.Process
 	if data == nil {
 		return a, nil
 	}

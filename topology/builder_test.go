@@ -163,7 +163,7 @@ func TestBuildFreezes(t *testing.T) {
 		t.Fatal(err)
 	}
 	topology.Publish(table, topology.Topic[string, hello]{Name: "late"})
-	w, err := topo.Groups()[0].NewTask(rows{}).Process(record("a", testid))
+	w, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(record("a", testid))
 	if err != nil || len(w.Records) > 0 || len(topo.Topics()) != 1 {
 		t.Errorf("writes %v, %v, topics %q", w, err, topo.Topics())
 	}

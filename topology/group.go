@@ -28,9 +28,10 @@ type Group struct {
 	order []*node        // the same, upstream first
 }
 
-// NewTask returns a task, which finds its rows through rows.
-func (g *Group) NewTask(rows Reader) *Task {
-	k := &Task{group: g, rows: rows}
+// NewTask returns a task, which finds its rows through rows. The policies are
+// the application's, for what the topic says nothing of.
+func (g *Group) NewTask(rows Reader, application Policies) *Task {
+	k := &Task{group: g, rows: rows, policies: g.table.input.policies.or(application)}
 	k.start = g.table.input.start(k)
 	return k
 }

@@ -147,7 +147,7 @@ func (it *item[K, V]) look(k *Task, at *node) (bool, error) {
 		k.writes.Dropped = true
 		return false, nil
 	}
-	k.at, k.policy = at, at.input.policies.Decode
+	k.at, k.policy = at, k.policies.Decode
 	err := it.key.decode()
 	if err == nil {
 		err = it.decode()
@@ -155,7 +155,7 @@ func (it *item[K, V]) look(k *Task, at *node) (bool, error) {
 	if err != nil {
 		return false, k.refuse(at, k.policy, err)
 	}
-	k.policy = at.input.policies.Process
+	k.policy = k.policies.Process
 	return true, nil
 }
 
@@ -165,7 +165,7 @@ func (it *item[K, V]) file(k *Task, at *node) (bool, error) {
 		k.writes.Dropped = true
 		return false, nil
 	}
-	k.at, k.policy = at, at.input.policies.Decode
+	k.at, k.policy = at, k.policies.Decode
 	if err := it.key.check(); err != nil {
 		return false, k.refuse(at, k.policy, err)
 	}
@@ -175,7 +175,7 @@ func (it *item[K, V]) file(k *Task, at *node) (bool, error) {
 // encoded returns the value as c writes it, nil for a missing one. Same says
 // that c is the item's own codec: then bytes pass through, after a check.
 func (it *item[K, V]) encoded(k *Task, at *node, c codec.Codec[V], same bool) ([]byte, error) {
-	k.at, k.policy = at, at.input.policies.Decode
+	k.at, k.policy = at, k.policies.Decode
 	var err error
 	if same {
 		err = it.check()
@@ -191,7 +191,7 @@ func (it *item[K, V]) encoded(k *Task, at *node, c codec.Codec[V], same bool) ([
 	if same && it.data != nil {
 		return it.data, nil
 	}
-	k.policy = at.input.policies.Process
+	k.policy = k.policies.Process
 	data, err := encode(c, it.value)
 	if err != nil {
 		return nil, k.refuse(at, k.policy, fmt.Errorf("encode value: %w", err))
@@ -204,7 +204,7 @@ func (it *item[K, V]) encoded(k *Task, at *node, c codec.Codec[V], same bool) ([
 
 // encodedKey returns the key as c writes it, nil for a missing one.
 func (it *item[K, V]) encodedKey(k *Task, at *node, c codec.Codec[K], same bool) ([]byte, error) {
-	k.at, k.policy = at, at.input.policies.Decode
+	k.at, k.policy = at, k.policies.Decode
 	var err error
 	if same {
 		err = it.key.check()
@@ -217,7 +217,7 @@ func (it *item[K, V]) encodedKey(k *Task, at *node, c codec.Codec[K], same bool)
 	if same || it.key.data == nil {
 		return it.key.data, nil
 	}
-	k.policy = at.input.policies.Process
+	k.policy = k.policies.Process
 	data, err := encode(c, it.key.value)
 	if err != nil {
 		return nil, k.refuse(at, k.policy, fmt.Errorf("encode key: %w", err))

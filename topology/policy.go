@@ -1,5 +1,7 @@
 package topology
 
+import "cmp"
+
 // A Policy says what happens to input that cannot be processed.
 type Policy int
 
@@ -14,4 +16,12 @@ const (
 type Policies struct {
 	Decode  Policy // bytes that a codec refuses
 	Process Policy // records for which a function returns an error or panics
+}
+
+// or fills in what p does not say: as the application does, and at last by Fail.
+func (p Policies) or(application Policies) Policies {
+	return Policies{
+		Decode:  cmp.Or(p.Decode, application.Decode, Fail),
+		Process: cmp.Or(p.Process, application.Process, Fail),
+	}
 }

@@ -38,7 +38,7 @@ func (p Position) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Pa
 type RecordError struct {
 	Position
 	Node   string // the step that refused it, as Topology.String names it
-	Policy Policy // of the record's topic; 0 for the application's
+	Policy Policy // what is to be done with the record
 	Err    error
 }
 

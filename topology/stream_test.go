@@ -98,7 +98,7 @@ func TestTombstonesOfAStream(t *testing.T) {
 		topology.Publish(all, topology.Topic[string, string]{Name: "copy"})
 		topology.ToTable(topology.Filter(all, func(string, string) bool { seen++; return true }), last)
 	}
-	w, err := build(t, never).Groups()[0].NewTask(rows{}).Process(topology.Raw{Key: []byte("k")})
+	w, err := build(t, never).Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("k")})
 	if err != nil || !w.Dropped || len(w.Rows) != 0 || len(w.Records) != 1 || w.Records[0].Value != nil || seen != 0 {
 		t.Errorf("writes %+v, %v, seen %d times", w, err, seen)
 	}
@@ -110,7 +110,7 @@ func TestTombstonesOfAStream(t *testing.T) {
 	}
 	for _, value := range [][]byte{nil, []byte("null")} {
 		seen = 0
-		w, err = build(t, shown).Groups()[0].NewTask(rows{}).Process(topology.Raw{Key: []byte("k"), Value: value})
+		w, err = build(t, shown).Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("k"), Value: value})
 		if err != nil || w.Dropped || len(w.Rows) != 1 || w.Rows[0].Value != nil || seen != 1 {
 			t.Errorf("value %q: writes %+v, %v, seen %d times", value, w, err, seen)
 		}
@@ -124,7 +124,7 @@ func TestRecordsWithoutAKey(t *testing.T) {
 		topology.Publish(all, topology.Topic[string, string]{Name: "copy"})
 		topology.Count(all, counts)
 	})
-	w, err := topo.Groups()[0].NewTask(rows{}).Process(topology.Raw{Value: []byte("x")})
+	w, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Value: []byte("x")})
 	if err != nil || !w.Dropped || len(w.Rows) != 0 || len(w.Records) != 1 || w.Records[0].Key != nil {
 		t.Errorf("writes %+v, %v", w, err)
 	}
@@ -136,7 +136,7 @@ func TestPublishWithOtherCodecs(t *testing.T) {
 		table := topology.Materialize(b, journal, topology.Store[string, hello]{Name: "rows", Value: wrapped{}})
 		topology.Publish(table, topology.Topic[string, hello]{Name: "out", Key: codec.JSON[string]{}, Value: codec.JSON[hello]{}})
 	})
-	w, err := topo.Groups()[0].NewTask(rows{}).Process(record("a", `{"state":"HAPPY", "mood":7}`))
+	w, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(record("a", `{"state":"HAPPY", "mood":7}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestPublishWithOtherCodecs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	w, err = topo.Groups()[0].NewTask(rows{}).Process(topology.Raw{Key: []byte("a")})
+	w, err = topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("a")})
 	if err != nil || w.Rows[0].Value != nil || w.Records[0].Value != nil || string(w.Records[0].Key) != `"a"` {
 		t.Errorf("tombstone: writes %+v, %v", w, err)
 	}

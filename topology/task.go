@@ -15,9 +15,10 @@ type Reader interface {
 // A Task runs one partition of a group. It does no I/O but reading rows: the
 // same rows and records give the same writes. It is not safe for concurrent use.
 type Task struct {
-	group *Group
-	rows  Reader
-	start func() error
+	group    *Group
+	rows     Reader
+	policies Policies
+	start    func() error
 
 	record Raw // the one in process
 	writes Writes

@@ -69,7 +69,7 @@ func TestMaterializeWritesTheRecordsBytes(t *testing.T) {
 		topology.Publish(topology.Materialize(b, journal, hellos), topology.Topic[string, hello]{Name: "changes"})
 	})
 	in := record("testid-01", testid)
-	got, err := topo.Groups()[0].NewTask(rows{}).Process(in)
+	got, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestRecordErrors(t *testing.T) {
 		{"row", `{}`, `count hello-counts: decode row: 3 bytes "bad", not the 8 of an integer`, topology.DeadLetter},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			task := build(t, declare).Groups()[0].NewTask(rows{"a": []byte("bad")})
+			task := build(t, declare).Groups()[0].NewTask(rows{"a": []byte("bad")}, topology.Policies{})
 			w, err := task.Process(record("a", test.value))
 			var refused *topology.RecordError
 			if !errors.As(err, &refused) {
@@ -157,7 +157,7 @@ func (r broken) Get([]byte) ([]byte, error) {
 func TestErrorsOfTheReader(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
 	for _, r := range []broken{{false}, {true}} {
-		_, err := topo.Groups()[0].NewTask(r).Process(record("a", `{}`))
+		_, err := topo.Groups()[0].NewTask(r, topology.Policies{}).Process(record("a", `{}`))
 		var refused *topology.RecordError
 		if err == nil || errors.As(err, &refused) || r.panics == errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%+v: error %v", r, err)
@@ -176,7 +176,7 @@ func TestAggregateDeletesARowByNil(t *testing.T) {
 		})
 	})
 	r := rows{}
-	task := topo.Groups()[0].NewTask(r)
+	task := topo.Groups()[0].NewTask(r, topology.Policies{})
 	for _, test := range []struct{ value, want string }{
 		{`{"state":"HAPPY"}`, `["HAPPY"]`},
 		{`{"state":"ANGRY"}`, `["HAPPY","ANGRY"]`},
@@ -197,7 +197,7 @@ func TestAggregateDeletesARowByNil(t *testing.T) {
 // Bytes that writes hold are not used again: who keeps them need not copy.
 func TestWritesKeepTheirBytes(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
-	task := topo.Groups()[0].NewTask(rows{})
+	task := topo.Groups()[0].NewTask(rows{}, topology.Policies{})
 	w, err := task.Process(record("a", `{}`))
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestWritesKeepTheirBytes(t *testing.T) {
 
 func TestMaterializeAllocatesNothing(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Materialize(b, lines, last) })
-	task, in := topo.Groups()[0].NewTask(rows{}), record("a", testid)
+	task, in := topo.Groups()[0].NewTask(rows{}, topology.Policies{}), record("a", testid)
 	if n := testing.AllocsPerRun(100, func() { _, _ = task.Process(in) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -228,7 +228,7 @@ func TestTasksRunSideBySide(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			r := rows{}
-			task := g.NewTask(r)
+			task := g.NewTask(r, topology.Policies{})
 			for range 100 {
 				w, err := task.Process(record("a", "x"))
 				if err != nil {
@@ -255,7 +255,7 @@ func BenchmarkCount(b *testing.B) {
 }
 
 func benchmark(b *testing.B, topo *topology.Topology, r rows) {
-	task := topo.Groups()[0].NewTask(r)
+	task := topo.Groups()[0].NewTask(r, topology.Policies{})
 	in := record("testid-01", testid)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(in.Value)))

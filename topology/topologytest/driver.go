@@ -77,7 +77,7 @@ func (d *Driver) At(event time.Time) { d.now = event }
 func (d *Driver) Restart() {
 	for _, k := range d.tasks {
 		k.rows = maps.Clone(k.changelog)
-		k.Task = k.group.NewTask(k)
+		k.Task = k.group.NewTask(k, topology.Policies{})
 	}
 }
 
