@@ -1,0 +1,251 @@
+package processor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// An instance is what queries need of a *Processor.
+type instance interface {
+	Status() Status
+	row(ctx context.Context, store string, key []byte) (topology.Raw, error)
+	rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error]
+	changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error]
+	owners(ctx context.Context, store string) ([]string, error)
+}
+
+// A cluster reads the rows of every instance: its own directly, those of others
+// over HTTP.
+type cluster struct {
+	instance
+	topology *topology.Topology
+}
+
+// get returns a row, with a nil value if there is none.
+func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	r, err := c.row(ctx, store, key)
+	if e, ok := errors.AsType[*ElsewhereError](err); ok && e.Owner != "" {
+		return c.peer(e.Owner, store).row(ctx, key)
+	}
+	return r, err
+}
+
+// all yields the rows with from <= key < to, partition by partition. A nil to
+// has no end.
+func (c cluster) all(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		own, others, err := c.shares(ctx, store)
+		if err != nil {
+			yield(topology.Raw{}, err)
+			return
+		}
+		for r, err := range c.local(ctx, store, own, from, to) {
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		for _, address := range slices.Sorted(maps.Keys(others)) {
+			for r, err := range c.peer(address, store).rows(ctx, others[address], from, to, 0) {
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// first returns the rows with from <= key < to that come first, by key.
+func (c cluster) first(ctx context.Context, store string, from, to []byte, limit int) ([]topology.Raw, error) {
+	own, others, err := c.shares(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.firstLocal(ctx, store, own, from, to, limit)
+	if err != nil {
+		return nil, err
+	}
+	for address, partitions := range others {
+		for r, err := range c.peer(address, store).rows(ctx, partitions, from, to, limit) {
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, r)
+		}
+	}
+	return smallest(found, limit), nil
+}
+
+// firstLocal is first for the rows of this instance. They lie partition by
+// partition, so it reads twice: any rows up to the limit, then only what is not
+// beyond the last of them, which is about as many from each partition.
+func (c cluster) firstLocal(ctx context.Context, store string, own []int32, from, to []byte, limit int) ([]topology.Raw, error) {
+	var found []topology.Raw
+	for r, err := range c.local(ctx, store, own, from, to) {
+		if err != nil {
+			return nil, err
+		}
+		if found = append(found, r); len(found) == limit {
+			break
+		}
+	}
+	if len(found) < limit {
+		return smallest(found, limit), nil
+	}
+	last := smallest(found, limit)[limit-1].Key
+	found = nil
+	for r, err := range c.local(ctx, store, own, from, append(bytes.Clone(last), 0)) {
+		if err != nil {
+			return nil, err
+		}
+		if found = append(found, r); len(found) >= 2*limit {
+			found = smallest(found, limit)
+		}
+	}
+	return smallest(found, limit), nil
+}
+
+// smallest sorts the rows by key and returns the first of them.
+func smallest(rows []topology.Raw, limit int) []topology.Raw {
+	slices.SortFunc(rows, func(a, b topology.Raw) int { return bytes.Compare(a.Key, b.Key) })
+	return rows[:min(limit, len(rows))]
+}
+
+// local yields the rows of this instance, and an error if its partitions are
+// not, or no longer, those that are expected.
+func (c cluster) local(ctx context.Context, store string, own []int32, from, to []byte) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		for r, err := range c.rows(ctx, store, from, to) {
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		if now := c.own(store); !slices.Equal(now, own) {
+			yield(topology.Raw{}, fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store))
+		}
+	}
+}
+
+// watch yields every row and then every change, until ctx is done.
+func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		_, others, err := c.shares(ctx, store)
+		if err != nil {
+			yield(topology.Raw{}, err)
+			return
+		}
+		if len(others) == 0 {
+			c.changes(ctx, store)(yield)
+			return
+		}
+		merged(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
+			parts := []iter.Seq2[topology.Raw, error]{c.changes(ctx, store)}
+			for address, partitions := range others {
+				parts = append(parts, c.peer(address, store).changes(ctx, partitions))
+			}
+			return parts
+		}, yield)
+	}
+}
+
+// merged yields what several parts yield, as it comes, until one of them ends.
+// The parts end with the context that they are made with; when merged returns,
+// they and its goroutines have ended.
+func merged(ctx context.Context, made func(context.Context) []iter.Seq2[topology.Raw, error], yield func(topology.Raw, error) bool) {
+	type next struct {
+		row topology.Raw
+		err error
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	parts := made(ctx)
+	rows, ended := make(chan next), make(chan struct{}, len(parts))
+	for _, part := range parts {
+		running.Go(func() {
+			defer func() { ended <- struct{}{} }()
+			for row, err := range part {
+				select {
+				case rows <- next{row, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	for {
+		select {
+		case n := <-rows:
+			if !yield(n.row, n.err) || n.err != nil {
+				return
+			}
+		case <-ended:
+			return
+		}
+	}
+}
+
+// shares returns this instance's partitions of a store's table, and those of
+// the others by their address.
+func (c cluster) shares(ctx context.Context, store string) (own []int32, others map[string][]int32, err error) {
+	owners, err := c.owners(ctx, store)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, others = c.own(store), map[string][]int32{}
+	for i, address := range owners {
+		switch partition := int32(i); {
+		case slices.Contains(own, partition):
+		case address == "" && c.Status().State != Running:
+			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", ErrRestoring, i)
+		case address == "":
+			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: %w", i, errSilent)}
+		default:
+			others[address] = append(others[address], partition)
+		}
+	}
+	return own, others, nil
+}
+
+// own returns the partitions of the tasks that keep a store here, sorted.
+func (c cluster) own(store string) []int32 {
+	g := c.group(store)
+	if g == nil {
+		return nil
+	}
+	own := []int32{}
+	for _, t := range c.Status().Tasks {
+		if t.Group == g.Name {
+			own = append(own, t.Partition)
+		}
+	}
+	slices.Sort(own)
+	return own
+}
+
+// group returns the group that keeps a store.
+func (c cluster) group(store string) *topology.Group {
+	for _, g := range c.topology.Groups() {
+		if g.Store == store {
+			return g
+		}
+	}
+	return nil
+}
+
+// peer returns another instance, asked about a store.
+func (c cluster) peer(address, store string) peer {
+	p := peer{address: address, store: store}
+	if g := c.group(store); g != nil {
+		p.table = g.Table
+	}
+	return p
+}

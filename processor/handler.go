@@ -1,0 +1,186 @@
+package processor
+
+import (
+	_ "embed" // the page
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// page shows the instance to people.
+//
+//go:embed page.html
+var page []byte
+
+// Handler serves the tables and the health of the instance over HTTP, to read
+// only:
+//
+//	/                           a page for people
+//	/v1/tables                  the tables
+//	/v1/tables/{table}/{key}    a row's value; also /v1/tables/{table}?key=
+//	/v1/tables/{table}          rows by key, one JSON object a line: prefix, from, limit
+//	/v1/tables/{table}?watch=1  rows and then every change, as it is committed
+//	/v1/status                  what the instance is doing
+//	/v1/topology                the picture
+//	/livez, /readyz, /metrics   for machines
+//
+// Rows of other instances are asked for at the addresses that they advertise;
+// with local=1 they are not. An error is JSON too, with a code beside its text.
+func (p *Processor) Handler() http.Handler { return newHandler(cluster{p, p.topology}) }
+
+type handler struct {
+	cluster
+	mux http.ServeMux
+}
+
+func newHandler(c cluster) *handler {
+	h := &handler{cluster: c}
+	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(page)
+	})
+	h.mux.HandleFunc("/v1/tables", h.tables)
+	h.mux.HandleFunc("/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, h.Status())
+	})
+	h.mux.HandleFunc("/v1/topology", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, h.topology.String())
+	})
+	h.mux.HandleFunc("/livez", h.live)
+	h.mux.HandleFunc("/readyz", h.ready)
+	h.mux.HandleFunc("/metrics", h.metrics)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem{Code: codeNoSuchPage, Message: fmt.Sprintf("there is no %s: see /", r.URL.Path)})
+	})
+	return h
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeProblem(w, problem{Code: codeMethod, Message: r.Method + ": there is nothing but GET"})
+		return
+	}
+	// The mux would redirect the key "a//b" to "a/b", which is another key.
+	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/tables/"); ok && rest != "" {
+		h.table(w, r, rest)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// live tells whether starting the process again would help.
+func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
+	s := h.Status()
+	if s.State == Failed || s.State == Stopped {
+		p := notReady(s)
+		writeProblem(w, p)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]State{"state": s.State})
+}
+
+// ready tells whether every partition of the instance is up to date.
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+	s := h.Status()
+	if s.State != Running {
+		writeProblem(w, notReady(s))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]State{"state": s.State})
+}
+
+// A problem is an error as the answer's body.
+type problem struct {
+	Message string   `json:"error"`
+	Code    string   `json:"code"`
+	State   *State   `json:"state,omitempty"`
+	Restore int64    `json:"restore,omitempty"` // changelog offsets still to read
+	Owner   string   `json:"owner,omitempty"`   // address of the instance to ask
+	Tables  []string `json:"tables,omitempty"`
+}
+
+// Codes of problems.
+const (
+	codeNoSuchPage  = "no_such_page"
+	codeNoSuchTable = "no_such_table"
+	codeNoSuchKey   = "no_such_key"
+	codeBadRequest  = "bad_request"
+	codeMethod      = "method_not_allowed"
+	codeElsewhere   = "elsewhere"
+	codeRestoring   = "restoring"
+	codeNotReady    = "not_ready"
+	codeInternal    = "internal"
+)
+
+var codeStatus = map[string]int{
+	codeNoSuchPage:  http.StatusNotFound,
+	codeNoSuchTable: http.StatusNotFound,
+	codeNoSuchKey:   http.StatusNotFound,
+	codeBadRequest:  http.StatusBadRequest,
+	codeMethod:      http.StatusMethodNotAllowed,
+	codeElsewhere:   http.StatusMisdirectedRequest,
+	codeRestoring:   http.StatusServiceUnavailable,
+	codeNotReady:    http.StatusServiceUnavailable,
+	codeInternal:    http.StatusInternalServerError,
+}
+
+// problemOf says what kept rows from being read.
+func (h *handler) problemOf(err error) problem {
+	if e, ok := errors.AsType[*ElsewhereError](err); ok {
+		p := problem{Code: codeElsewhere, Message: err.Error(), Owner: e.Owner}
+		if e.Err == nil && e.Owner != "" { // it was not to be asked
+			p.Message = "another instance has the key, at " + e.Owner
+		}
+		return p
+	}
+	s := h.Status()
+	p := notReady(s)
+	p.Message = err.Error()
+	switch {
+	case errors.Is(err, ErrRestoring):
+		p.Code = codeRestoring
+	case s.State == Running:
+		return problem{Code: codeInternal, Message: err.Error()}
+	}
+	return p
+}
+
+// notReady says what an instance does instead of running.
+func notReady(s Status) problem {
+	p := problem{Code: codeNotReady, Message: "the instance is " + s.State.String(), State: &s.State}
+	for _, t := range s.Tasks {
+		p.Restore += t.Restore
+	}
+	if p.Restore > 0 {
+		p.Message += fmt.Sprintf(", %d changelog records to go", p.Restore)
+	}
+	if s.Err != "" {
+		p.Message += ": " + s.Err
+	}
+	return p
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	status := codeStatus[p.Code]
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if p.Owner != "" {
+		w.Header().Set(ownerHeader, p.Owner)
+	}
+	writeJSON(w, status, p)
+}
+
+// writeJSON writes a whole answer. That it does not arrive is the client's affair.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	_ = lines.Encode(v)
+}

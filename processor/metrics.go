@@ -1,0 +1,65 @@
+package processor
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// metrics answers with the status in Prometheus' text format.
+func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	writeMetrics(w, h.Status())
+}
+
+func writeMetrics(w io.Writer, s Status) {
+	var text strings.Builder
+	family := func(name, kind, help string) {
+		fmt.Fprintf(&text, "# HELP tidemark_%[1]s %[3]s\n# TYPE tidemark_%[1]s %[2]s\n", name, kind, help)
+	}
+	family("state", "gauge", "1 for the state that the instance is in.")
+	for i, name := range stateNames {
+		in := 0
+		if State(i) == s.State {
+			in = 1
+		}
+		fmt.Fprintf(&text, "tidemark_state{state=%q} %d\n", name, in)
+	}
+	for _, c := range []struct {
+		name, help string
+		value      any
+	}{
+		{"records_total", "Records processed and committed.", s.Counts.Records},
+		{"rows_total", "Rows written to changelogs.", s.Counts.Rows},
+		{"published_total", "Records written to output topics.", s.Counts.Published},
+		{"dropped_total", "Records without a key.", s.Counts.Dropped},
+		{"skipped_total", "Records refused and skipped.", s.Counts.Skipped},
+		{"dead_letters_total", "Records refused and moved to the dead letters.", s.Counts.DeadLetters},
+		{"commits_total", "Transactions.", s.Counts.Commits},
+		{"commit_seconds_total", "Time that commits took.", s.Counts.CommitTime.Seconds()},
+		{"sessions_total", "Times that the group was joined afresh.", s.Counts.Sessions},
+		{"restored_total", "Changelog records read by restores.", s.Counts.Restored},
+		{"sink_rows_total", "Rows written to sinks.", s.Counts.SinkRows},
+		{"sink_steps_total", "Batches written to sinks.", s.Counts.SinkSteps},
+		{"sink_rebuilds_total", "Times that a target had lost its place.", s.Counts.SinkRebuilds},
+	} {
+		family(c.name, "counter", c.help)
+		fmt.Fprintf(&text, "tidemark_%s %v\n", c.name, c.value)
+	}
+	family("lag", "gauge", "Records of the input still to process.")
+	for _, t := range s.Tasks {
+		fmt.Fprintf(&text, "tidemark_lag{group=%q,partition=\"%d\"} %d\n", t.Group, t.Partition, t.Lag)
+	}
+	family("restore", "gauge", "Changelog offsets still to read.")
+	for _, t := range s.Tasks {
+		fmt.Fprintf(&text, "tidemark_restore{group=%q,partition=\"%d\"} %d\n", t.Group, t.Partition, t.Restore)
+	}
+	family("sink_lag", "gauge", "Changelog offsets still to write to a sink.")
+	for _, t := range s.Tasks {
+		for _, k := range t.Sinks {
+			fmt.Fprintf(&text, "tidemark_sink_lag{group=%q,partition=\"%d\",sink=%q} %d\n", t.Group, t.Partition, k.Sink, k.Lag)
+		}
+	}
+	_, _ = io.WriteString(w, text.String())
+}

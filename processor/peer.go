@@ -1,0 +1,195 @@
+package processor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// Instances ask each other at the addresses that people use, with a header that
+// forbids the answering one to ask on. Keys in the query and rows in the answer
+// are then bytes, not text.
+const (
+	hopHeader        = "Tidemark-Hop"
+	partitionsHeader = "Tidemark-Partitions" // those that an answer covers: "0,3"
+	partitionHeader  = "Tidemark-Partition"
+	offsetHeader     = "Tidemark-Offset"
+	ownerHeader      = "Tidemark-Owner"
+	nextHeader       = "Tidemark-Next" // the first key beyond the limit, percent-encoded
+)
+
+// A wireRow is one row between instances. JSON writes the bytes in base64.
+type wireRow struct {
+	Key       []byte    `json:"key"`
+	Value     []byte    `json:"value"` // null: there is no such row
+	Time      time.Time `json:"time"`
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	Error     *problem  `json:"error,omitempty"` // what ended the rows
+}
+
+var (
+	errMoving = errors.New("its partitions are moving: ask again")
+	errSilent = errors.New("its owner advertises no address: is Advertise set on every instance?")
+)
+
+// peerClient gives up on instances that do not answer, but not on answers that
+// take their time.
+var peerClient = &http.Client{Transport: &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+	ResponseHeaderTimeout: 10 * time.Second,
+	MaxIdleConnsPerHost:   16,
+	IdleConnTimeout:       30 * time.Second,
+}}
+
+// A peer is another instance, asked about one store.
+type peer struct {
+	address string
+	store   string
+	table   string // the changelog topic
+}
+
+// row returns a row, with a nil value if there is none.
+func (p peer) row(ctx context.Context, key []byte) (topology.Raw, error) {
+	body, _, err := p.ask(ctx, url.Values{"key": {string(key)}})
+	if err != nil {
+		return topology.Raw{}, err
+	}
+	defer body.Close()
+	r, err := p.decode(json.NewDecoder(body))
+	if err == io.EOF {
+		err = p.elsewhere(io.ErrUnexpectedEOF)
+	}
+	return r, err
+}
+
+// rows yields the peer's rows, as cluster.all does. With a limit they are the
+// first ones by key. That it no longer has the partitions is an error.
+func (p peer) rows(ctx context.Context, partitions []int32, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
+	q := url.Values{"from": {string(from)}}
+	if to != nil {
+		q.Set("to", string(to))
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return p.stream(ctx, partitions, q)
+}
+
+// changes yields the peer's rows and then every change.
+func (p peer) changes(ctx context.Context, partitions []int32) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		for r, err := range p.stream(ctx, partitions, url.Values{"watch": {"1"}}) {
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		if ctx.Err() == nil {
+			yield(topology.Raw{}, p.elsewhere(errors.New("it has stopped")))
+		}
+	}
+}
+
+func (p peer) stream(ctx context.Context, partitions []int32, q url.Values) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		body, covered, err := p.ask(ctx, q)
+		if err != nil {
+			yield(topology.Raw{}, err)
+			return
+		}
+		defer body.Close()
+		for _, partition := range partitions {
+			if !slices.Contains(covered, strconv.Itoa(int(partition))) {
+				yield(topology.Raw{}, p.elsewhere(fmt.Errorf("partition %d: %w", partition, errMoving)))
+				return
+			}
+		}
+		lines := json.NewDecoder(body)
+		for {
+			r, err := p.decode(lines)
+			switch {
+			case err == io.EOF:
+				return
+			case err != nil && ctx.Err() != nil:
+				err = ctx.Err()
+			case err == nil && !slices.Contains(partitions, r.Partition):
+				continue
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// decode reads one row; io.EOF is the end of the answer.
+func (p peer) decode(lines *json.Decoder) (topology.Raw, error) {
+	var w wireRow
+	switch err := lines.Decode(&w); {
+	case err == io.EOF:
+		return topology.Raw{}, io.EOF
+	case err != nil:
+		return topology.Raw{}, p.elsewhere(err)
+	case w.Error != nil:
+		return topology.Raw{}, p.refusal(*w.Error)
+	}
+	return topology.Raw{
+		Key: w.Key, Value: w.Value, Time: w.Time,
+		Position: topology.Position{Topic: p.table, Partition: w.Partition, Offset: w.Offset},
+	}, nil
+}
+
+// ask returns the body of an answer, which the caller closes, and the
+// partitions that it covers.
+func (p peer) ask(ctx context.Context, q url.Values) (body io.ReadCloser, covered []string, err error) {
+	to := "http://" + p.address + "/v1/tables/" + url.PathEscape(p.store) + "?" + q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
+	if err != nil {
+		return nil, nil, p.elsewhere(err)
+	}
+	req.Header.Set(hopHeader, "1")
+	res, err := peerClient.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the address, which the ElsewhereError says
+		}
+		return nil, nil, p.elsewhere(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, strings.Split(res.Header.Get(partitionsHeader), ","), nil
+	}
+	defer res.Body.Close()
+	refused := problem{Message: res.Status}
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&refused); err != nil {
+		refused.Message = fmt.Sprintf("%s: is it another program that listens there?", res.Status)
+	}
+	return nil, nil, p.refusal(refused)
+}
+
+// refusal is the error that a peer's error stands for.
+func (p peer) refusal(e problem) error {
+	switch e.Code {
+	case codeRestoring, codeNotReady:
+		return fmt.Errorf("%w: %s: %s", ErrRestoring, p.address, strings.TrimPrefix(e.Message, ErrRestoring.Error()+": "))
+	case codeElsewhere:
+		return p.elsewhere(errMoving)
+	}
+	return p.elsewhere(errors.New(e.Message))
+}
+
+func (p peer) elsewhere(err error) error { return &ElsewhereError{Owner: p.address, Err: err} }

@@ -1,0 +1,321 @@
+package processor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+const (
+	usualLimit   = 100
+	highestLimit = 10_000 // and one more between instances, to know that there are more
+)
+
+// tables lists the tables, with the partitions that are here.
+func (h *handler) tables(w http.ResponseWriter, _ *http.Request) {
+	type table struct {
+		Table      string  `json:"table"`
+		Topic      string  `json:"topic"` // the changelog
+		State      State   `json:"state"`
+		Partitions []int32 `json:"partitions"` // of this instance
+		Restore    int64   `json:"restore"`    // changelog offsets still to read
+	}
+	list := []table{}
+	s := h.Status()
+	for _, name := range h.topology.Stores() {
+		t := table{Table: name, State: s.State, Partitions: h.own(name)}
+		if g := h.group(name); g != nil {
+			t.Topic = g.Table
+			for _, task := range s.Tasks {
+				if task.Group == g.Name {
+					t.Restore += task.Restore
+				}
+			}
+		}
+		list = append(list, t)
+	}
+	writeJSON(w, http.StatusOK, list)
+}
+
+// table answers for one table; rest is the escaped path behind /v1/tables/.
+func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
+	escapedTable, escapedKey, hasKey := strings.Cut(rest, "/")
+	name, err := url.PathUnescape(escapedTable)
+	if err != nil {
+		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
+		return
+	}
+	if stores := h.topology.Stores(); !slices.Contains(stores, name) {
+		writeProblem(w, problem{
+			Code: codeNoSuchTable, Tables: stores,
+			Message: fmt.Sprintf("there is no table %q, but %s", name, strings.Join(stores, ", ")),
+		})
+		return
+	}
+	q, err := h.question(name, r)
+	if err == nil && hasKey {
+		var text string
+		if text, err = url.PathUnescape(escapedKey); err == nil {
+			q.key, err = h.key(name, text)
+		}
+	}
+	switch {
+	case err != nil:
+		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
+	case q.key != nil:
+		h.answerRow(w, r, q)
+	case q.watch:
+		h.answerChanges(w, r, q)
+	default:
+		h.answerRows(w, r, q)
+	}
+}
+
+// A question is what a request asks of a table.
+type question struct {
+	table    string
+	hop      bool // from another instance: in bytes, to be answered from here
+	local    bool // to be answered from here
+	watch    bool
+	key      []byte // nil: of a range
+	from, to []byte
+	limit    int // 0: without
+}
+
+// question reads the query of a request.
+func (h *handler) question(table string, r *http.Request) (question, error) {
+	q := question{table: table, hop: r.Header.Get(hopHeader) != "", limit: usualLimit}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return q, err
+	}
+	highest := highestLimit
+	key := func(text string) ([]byte, error) { return h.key(table, text) }
+	if q.hop {
+		q.local, q.limit = true, 0
+		highest++
+		key = func(bytes string) ([]byte, error) { return []byte(bytes), nil }
+	}
+	for name, given := range values {
+		value := given[0]
+		switch name {
+		case "key":
+			q.key, err = key(value)
+		case "from":
+			if value != "" {
+				q.from, err = key(value)
+			}
+		case "to":
+			q.to, err = key(value)
+		case "prefix":
+			if value == "" {
+				break
+			}
+			var prefix []byte
+			if prefix, err = key(value); err == nil {
+				q.from, q.to = later(q.from, prefix), after(prefix)
+			}
+		case "limit":
+			if q.limit, err = strconv.Atoi(value); err != nil || q.limit < 1 || q.limit > highest {
+				err = fmt.Errorf("%q is not a number from 1 to %d", value, highestLimit)
+			}
+		case "local":
+			q.local, err = truth(value, q.local)
+		case "watch":
+			q.watch, err = truth(value, false)
+		default:
+			err = fmt.Errorf("there is no such parameter, but key, prefix, from, to, limit, local and watch")
+		}
+		if err != nil {
+			return q, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return q, nil
+}
+
+// truth reads a switch, which may be set without a value.
+func truth(value string, already bool) (bool, error) {
+	if value == "" {
+		return true, nil
+	}
+	on, err := strconv.ParseBool(value)
+	return on || already, err
+}
+
+// key returns the bytes of a key's text.
+func (h *handler) key(table, text string) ([]byte, error) {
+	raw, err := h.topology.Parse(table, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	if raw.Key == nil {
+		return []byte{}, nil
+	}
+	return raw.Key, nil
+}
+
+// after returns the first key behind all that have a prefix, nil if there is none.
+func after(prefix []byte) []byte {
+	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
+	if len(end) == 0 {
+		return nil
+	}
+	end[len(end)-1]++
+	return end
+}
+
+// later returns the larger of two keys.
+func later(a, b []byte) []byte {
+	if bytes.Compare(a, b) > 0 {
+		return a
+	}
+	return b
+}
+
+// answerRow answers with a row's value.
+func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) {
+	get := h.get
+	if q.local {
+		get = h.row
+	}
+	raw, err := get(r.Context(), q.table, q.key)
+	if err != nil {
+		writeProblem(w, h.problemOf(err))
+		return
+	}
+	raw.Key = q.key
+	w.Header().Set(partitionHeader, strconv.Itoa(int(raw.Partition)))
+	w.Header().Set(offsetHeader, strconv.FormatInt(raw.Offset, 10))
+	if q.hop {
+		writeJSON(w, http.StatusOK, wire(raw))
+		return
+	}
+	key, value, err := h.text(q.table, raw)
+	switch {
+	case err != nil:
+		writeProblem(w, problem{Code: codeInternal, Message: err.Error()})
+	case raw.Value == nil:
+		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no key %q", q.table, key)})
+	default:
+		writeJSON(w, http.StatusOK, value)
+	}
+}
+
+// answerRows answers with rows: to people the first ones by key, to another instance
+// all of them, as they lie.
+func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question) {
+	own := h.own(q.table)
+	h.cover(w, own)
+	if q.limit == 0 {
+		h.stream(w, r, q, h.local(r.Context(), q.table, own, q.from, q.to))
+		return
+	}
+	var rows []topology.Raw
+	var err error
+	if q.local {
+		rows, err = h.firstLocal(r.Context(), q.table, own, q.from, q.to, q.limit+1)
+	} else {
+		rows, err = h.first(r.Context(), q.table, q.from, q.to, q.limit+1)
+	}
+	if err != nil {
+		writeProblem(w, h.problemOf(err))
+		return
+	}
+	if len(rows) > q.limit {
+		if next, _, err := h.text(q.table, rows[q.limit]); err == nil {
+			w.Header().Set(nextHeader, url.QueryEscape(next))
+		}
+		rows = rows[:q.limit]
+	}
+	h.stream(w, r, q, func(yield func(topology.Raw, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	})
+}
+
+// answerChanges answers with rows and then changes, until the client goes or the
+// instance stops.
+func (h *handler) answerChanges(w http.ResponseWriter, r *http.Request, q question) {
+	h.cover(w, h.own(q.table))
+	if q.local {
+		h.stream(w, r, q, h.changes(r.Context(), q.table))
+		return
+	}
+	h.stream(w, r, q, h.watch(r.Context(), q.table))
+}
+
+// cover says which partitions an answer to another instance is about.
+func (h *handler) cover(w http.ResponseWriter, own []int32) {
+	names := make([]string, len(own))
+	for i, partition := range own {
+		names[i] = strconv.Itoa(int(partition))
+	}
+	w.Header().Set(partitionsHeader, strings.Join(names, ","))
+}
+
+// stream answers with rows as they come.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, q question, rows iter.Seq2[topology.Raw, error]) {
+	answer := newLines(w)
+	defer answer.end()
+	for raw, err := range rows {
+		var line any = wire(raw)
+		if err == nil && !q.hop {
+			line, err = h.line(q.table, raw)
+		}
+		switch {
+		case err == nil:
+			if !answer.write(line, q.watch) {
+				return
+			}
+		case r.Context().Err() != nil:
+			return
+		case q.hop:
+			p := h.problemOf(err)
+			answer.fail(p, wireRow{Error: &p})
+			return
+		default:
+			p := h.problemOf(err)
+			answer.fail(p, p)
+			return
+		}
+	}
+}
+
+// A textRow is a row for people and their programs.
+type textRow struct {
+	Key       string          `json:"key"`
+	Value     json.RawMessage `json:"value,omitempty"`
+	Deleted   bool            `json:"deleted,omitempty"`
+	Partition int32           `json:"partition"`
+	Offset    int64           `json:"offset"`
+}
+
+func (h *handler) line(table string, raw topology.Raw) (textRow, error) {
+	key, value, err := h.text(table, raw)
+	return textRow{Key: key, Value: value, Deleted: raw.Value == nil, Partition: raw.Partition, Offset: raw.Offset}, err
+}
+
+// text returns a row's key and value as a person writes them.
+func (h *handler) text(table string, raw topology.Raw) (key string, value json.RawMessage, err error) {
+	raw.Topic = table
+	key, value, err = h.topology.Format(raw)
+	if err != nil {
+		return "", nil, fmt.Errorf("table %q: row %q of partition %d: %w", table, raw.Key, raw.Partition, err)
+	}
+	return key, value, nil
+}
+
+func wire(raw topology.Raw) wireRow {
+	return wireRow{Key: raw.Key, Value: raw.Value, Time: raw.Time, Partition: raw.Partition, Offset: raw.Offset}
+}
