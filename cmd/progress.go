@@ -1,0 +1,60 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// progress writes what the demo has done each second, over the line before if
+// that is a terminal, until stop is called.
+func (d *demo) progress() (stop func()) {
+	start, end := time.Now(), "\n"
+	if isTerminal(d.stderr) {
+		end = "\r"
+	}
+	fmt.Fprintf(d.stderr, "%6s %12s %12s %12s %12s %10s %10s\n", "time", "sent", "processed", "rows", "to sinks", "to do", "unsynced")
+	write := func(end string) {
+		s := d.processor.Status()
+		var lag, unsynced int64
+		for _, t := range s.Tasks {
+			lag += t.Lag
+			for _, k := range t.Sinks {
+				unsynced += k.Lag
+			}
+		}
+		fmt.Fprintf(d.stderr, "%5.0fs %12s %12s %12s %12s %10s %10s%s", time.Since(start).Seconds(),
+			grouped(d.sent.Load()), grouped(s.Counts.Records), grouped(s.Counts.Rows), grouped(s.Counts.SinkRows),
+			grouped(lag), grouped(unsynced), end)
+	}
+	stopped := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		seconds := time.NewTicker(time.Second)
+		defer seconds.Stop()
+		for {
+			select {
+			case <-seconds.C:
+				write(end)
+			case <-stopped:
+				write("\n\n")
+				return
+			}
+		}
+	})
+	return func() {
+		close(stopped)
+		running.Wait()
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

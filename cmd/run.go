@@ -1,0 +1,34 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+)
+
+func (s *session) runCommand() command {
+	return command{
+		name: "run",
+		help: "process records until SIGTERM or SIGINT, and serve the tables at --addr",
+		run:  s.runProcessor,
+	}
+}
+
+func (s *session) runProcessor(ctx context.Context, args []string) error {
+	if err := arguments(args, 0, 0, "none"); err != nil {
+		return err
+	}
+	topo, p, err := s.processor()
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.stderr, topo, "\n")
+	if s.settings.address != "" {
+		v, err := serve(ctx, p, s.settings.address)
+		if err != nil {
+			return err
+		}
+		defer v.stop()
+		fmt.Fprintf(s.stderr, "The tables are at %s\n", v.url)
+	}
+	return p.Run(ctx)
+}

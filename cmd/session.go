@@ -1,0 +1,201 @@
+package cmd
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/tidemark-dev/tidemark/processor"
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// A session is one invocation of the program.
+type session struct {
+	program Program
+	name    string        // what the program is called
+	adopted *flag.FlagSet // the program's own flags
+	env     func(name string) (string, bool)
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+
+	settings settings
+	parser   *parser // of the command's flags
+}
+
+// A command is one of tidemark's, or the program's. Its run is given the
+// arguments without flags.
+type command struct {
+	name, args, help string
+	flags            func(*flag.FlagSet)
+	run              func(ctx context.Context, args []string) error
+}
+
+// main runs a command to its end or the second signal, and returns the exit code.
+func (s *session) main(args []string, signals <-chan os.Signal) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx, args) }()
+	var first os.Signal
+	for {
+		select {
+		case err := <-ended:
+			return report(s.stderr, s.name, err, first)
+		case signal := <-signals:
+			if first != nil {
+				return exitSignal(signal)
+			}
+			first = signal
+			cancel()
+		}
+	}
+}
+
+// run finds the command, which may stand behind flags, and runs it.
+func (s *session) run(ctx context.Context, args []string) error {
+	general := flag.NewFlagSet(s.name, flag.ContinueOnError)
+	s.settings = settingsFrom(s.program.Config)
+	if err := s.define(general); err != nil {
+		return err
+	}
+	s.parser = newParser(general)
+	rest := s.parser.leading(args)
+	commands := s.commands()
+	if err := distinct(commands); err != nil {
+		return err
+	}
+	if len(rest) == 0 {
+		if s.parser.help {
+			return s.help(s.stdout, commands)
+		}
+		if len(s.parser.wrong) > 0 {
+			return settingsError(s.parser.wrong)
+		}
+		_ = s.help(s.stderr, commands)
+		return usage("which command?")
+	}
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == rest[0] })
+	if i < 0 {
+		return usage("there is no command %q%s: see %s help", rest[0], suggestion(rest[0], names(commands)), s.name)
+	}
+	c := commands[i]
+	if c.flags != nil {
+		c.flags(general)
+	}
+	given := s.parser.all(rest[1:])
+	if s.parser.help {
+		return s.helpFor(s.stdout, c)
+	}
+	s.parser.environment(s.env)
+	if len(s.parser.wrong) > 0 {
+		return settingsError(s.parser.wrong)
+	}
+	s.name += " " + c.name
+	return c.run(ctx, given)
+}
+
+// define makes the flags that every command has.
+func (s *session) define(flags *flag.FlagSet) error {
+	s.settings.define(flags)
+	var twice []string
+	s.adopted.VisitAll(func(f *flag.Flag) {
+		if flags.Lookup(f.Name) != nil {
+			twice = append(twice, "-"+f.Name)
+			return
+		}
+		flags.Var(f.Value, f.Name, f.Usage)
+		flags.Lookup(f.Name).DefValue = f.DefValue
+	})
+	if twice != nil {
+		return fmt.Errorf("the program defines %s, which is tidemark's own: it needs another name", strings.Join(twice, ", "))
+	}
+	return nil
+}
+
+// commands returns tidemark's own and the program's.
+func (s *session) commands() []command {
+	all := []command{s.runCommand()}
+	if s.program.Demo.Start != nil {
+		all = append(all, s.demoCommand())
+	}
+	all = append(all, s.sendCommand(), s.tablesCommand(), s.topologyCommand(), s.statusCommand())
+	for _, own := range s.program.Commands {
+		all = append(all, command{
+			name: own.Name, args: own.Args, help: own.Help,
+			run: func(ctx context.Context, args []string) error {
+				_, p, err := s.processor()
+				if err != nil {
+					return err
+				}
+				return own.Run(ctx, p, args)
+			},
+		})
+	}
+	version := command{name: "version", help: "print the versions of the program, tidemark and Go", run: s.version}
+	help := command{name: "help", args: "[COMMAND]", help: "explain the program or a command"}
+	help.run = func(_ context.Context, args []string) error {
+		if len(args) == 0 {
+			return s.help(s.stdout, append(all, version, help))
+		}
+		for _, c := range append(all, version, help) {
+			if c.name == args[0] {
+				return s.helpFor(s.stdout, c)
+			}
+		}
+		return usage("there is no command %q%s", args[0], suggestion(args[0], names(all)))
+	}
+	return append(all, version, help)
+}
+
+func distinct(commands []command) error {
+	seen := map[string]bool{}
+	for _, c := range commands {
+		if seen[c.name] || c.name == "" {
+			return fmt.Errorf("the program's command %q needs another name", c.name)
+		}
+		seen[c.name] = true
+	}
+	return nil
+}
+
+func names(commands []command) []string {
+	all := make([]string, len(commands))
+	for i, c := range commands {
+		all[i] = c.name
+	}
+	return all
+}
+
+// topology builds the program's topology.
+func (s *session) topology() (*topology.Topology, error) {
+	if s.program.Build == nil {
+		return nil, fmt.Errorf("the program has no Build")
+	}
+	return s.program.Build()
+}
+
+// processor builds the topology and a processor for it, as the settings say.
+func (s *session) processor() (*topology.Topology, *processor.Processor, error) {
+	topo, err := s.topology()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := processor.New(topo, s.settings.processor(topo, s.stderr))
+	if err != nil {
+		return nil, nil, &failure{exitUsage, s.settings.inFlags(err)}
+	}
+	return topo, p, nil
+}
+
+// arguments checks their number.
+func arguments(args []string, least, most int, want string) error {
+	if len(args) < least || len(args) > most {
+		return usage("got %d arguments, want %s", len(args), want)
+	}
+	return nil
+}

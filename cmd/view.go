@@ -1,0 +1,64 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/processor"
+)
+
+// A view serves a processor's handler.
+type view struct {
+	server *http.Server
+	url    string
+	ended  chan error
+}
+
+// serve starts a view at an address. Requests that follow changes end with ctx.
+func serve(ctx context.Context, p *processor.Processor, address string) (*view, error) {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("--addr: %s is taken: does another instance run? Choose another address, or \"\" for no view: %w", address, syscall.EADDRINUSE)
+	case err != nil:
+		return nil, fmt.Errorf("--addr: %w", err)
+	}
+	v := &view{
+		server: &http.Server{
+			Handler:           p.Handler(),
+			ReadHeaderTimeout: 10 * time.Second,
+			BaseContext:       func(net.Listener) context.Context { return ctx },
+		},
+		url:   "http://" + reachable(listener.Addr().String()),
+		ended: make(chan error, 1),
+	}
+	go func() { v.ended <- v.server.Serve(listener) }()
+	return v, nil
+}
+
+// stop lets requests end, for a second.
+func (v *view) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if v.server.Shutdown(ctx) != nil {
+		v.server.Close()
+	}
+	<-v.ended
+}
+
+// reachable is the address at which a listening address is reached from here.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
