@@ -34,6 +34,9 @@ import (
 // table's name. A step is one script: a reader sees all of it or nothing, and
 // the server does nothing else meanwhile, so keep steps near 1,000 rows.
 //
+// A call that waits for the server ends with its answer, a timeout or the
+// deadline of its context, and not at once when that is cancelled.
+//
 // It writes to one server, Redis 5 or later; Cluster and Sentinel are not
 // supported yet. The server's maxmemory-policy must be noeviction: an evicted
 // row is missing until it changes again.

@@ -31,14 +31,15 @@ func newScript(source string) script {
 	return script{redis.NewScript(source).Hash(), source}
 }
 
-// call returns the arguments of a call, into which run writes.
+// call returns the arguments of a call.
 func (s script) call(fence string, args ...any) []any {
 	return append([]any{"evalsha", s.hash, 1, fence}, args...)
 }
 
-// run sends a call once. A server that does not know the script, as it has
-// started again, has done nothing: it is sent the text.
-func (s script) run(ctx context.Context, client *redis.Client, call []any) ([]string, error) {
+// run sends a call once, and returns an answer of n values, or none. A server
+// that does not know the script, as it has started again, has done nothing: it
+// is sent the text. run writes that into call.
+func (s script) run(ctx context.Context, client *redis.Client, call []any, n int) ([]string, error) {
 	cmd := redis.NewStringSliceCmd(ctx, call...)
 	err := client.Process(ctx, cmd)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -46,7 +47,10 @@ func (s script) run(ctx context.Context, client *redis.Client, call []any) ([]st
 		cmd = redis.NewStringSliceCmd(ctx, call...)
 		err = client.Process(ctx, cmd)
 	}
-	return cmd.Val(), err
+	if held := cmd.Val(); err != nil || len(held) == n || len(held) == 0 {
+		return held, err
+	}
+	return nil, fmt.Errorf("an answer of %d values instead of %d", len(cmd.Val()), n)
 }
 
 // A server is one connected Redis. It is safe for concurrent use.
@@ -98,27 +102,31 @@ func (unconnected) SetWriteDeadline(time.Time) error { return nil }
 // open calls the script of this name once; for a new epoch twice, and again if
 // another owner came in between.
 func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.Place, error) {
+	call := func(args ...any) (held [3]string, err error) {
+		answer, err := openScript.run(ctx, s.client, openScript.call(fence, args...), len(held))
+		copy(held[:], answer)
+		return held, err
+	}
 	if epoch != 0 {
-		mine := strconv.FormatInt(epoch, 10)
-		held, err := openScript.run(ctx, s.client, openScript.call(fence, mine))
+		held, err := call(strconv.FormatInt(epoch, 10))
 		switch {
 		case err != nil:
 			return topology.Place{}, err
-		case held[2] == "refused":
+		case held[2] != "taken":
 			return topology.Place{}, fenced(held[0], epoch)
 		}
 		return topology.Place{Epoch: epoch, Position: held[1]}, nil
 	}
 	for {
-		held, err := openScript.run(ctx, s.client, openScript.call(fence, "0"))
+		asked, err := call("0")
 		if err != nil {
 			return topology.Place{}, err
 		}
-		mine, err := strconv.ParseInt(held[2], 10, 64)
+		mine, err := strconv.ParseInt(asked[2], 10, 64)
 		if err != nil {
 			return topology.Place{}, err
 		}
-		held, err = openScript.run(ctx, s.client, openScript.call(fence, held[2], held[0]))
+		held, err := call(asked[2], asked[0])
 		if err != nil {
 			return topology.Place{}, err
 		}
@@ -131,7 +139,7 @@ func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.
 func (s *server) apply(ctx context.Context, fence, prefix string, batch topology.Batch) error {
 	call := steps.Get().(*step)
 	defer call.release()
-	held, err := stepScript.run(ctx, s.client, call.fill(fence, prefix, batch))
+	held, err := stepScript.run(ctx, s.client, call.fill(fence, prefix, batch), 2)
 	if err != nil || len(held) == 0 {
 		return err
 	}

@@ -1,4 +1,14 @@
 // Package sinktest is the suite that every sink must pass.
+//
+//	func TestMine(t *testing.T) {
+//		sinktest.Run(t, sinktest.Target{
+//			New:  func(*testing.T) topology.Sink { return &Mine{Addr: addr} },
+//			Get:  func(t *testing.T, table string, key []byte) []byte { … },
+//			Lose: func(t *testing.T) { … },
+//		})
+//	}
+//
+// memory_test.go beside it has the contract in its smallest form.
 package sinktest
 
 import (
