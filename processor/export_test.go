@@ -1,0 +1,17 @@
+package processor
+
+import (
+	"context"
+	"iter"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// OnStep has f called after each numbered step of every commit, by the
+// goroutine that commits. It is set before Run.
+func (p *Processor) OnStep(f func(step int)) { p.onStep = f }
+
+// Rows yields the committed rows of this instance's partitions.
+func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
+	return p.rows(ctx, store, nil, nil)
+}

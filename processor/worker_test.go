@@ -1,0 +1,125 @@
+package processor_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/processor"
+)
+
+// workerVariable makes the test binary a worker: a process with one count
+// processor, which can be killed.
+const workerVariable = "TIDEMARK_TEST_WORKER"
+
+// A workerSpec says what a worker does.
+type workerSpec struct {
+	Brokers []string
+	Redis   string
+	Dir     string
+	Least   bool // guarantee AtLeastOnce
+	Step    int  // of a commit after which it kills itself, 0 for never
+	Commit  int  // of which commit
+}
+
+// work is the worker's main. It ends in good order on SIGTERM.
+func work(spec string) (code int) {
+	var w workerSpec
+	if err := json.Unmarshal([]byte(spec), &w); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	cfg := processor.Config{
+		Brokers: w.Brokers, StateDir: w.Dir, SessionTimeout: 3 * time.Second, CommitInterval: 20 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
+	if w.Least {
+		cfg.Guarantee = processor.AtLeastOnce
+	}
+	p, err := processor.New(countTopology(failing{}, w.Redis), cfg)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	commits := 0
+	p.OnStep(func(step int) {
+		if step == 1 {
+			commits++
+		}
+		if step == w.Step && commits == w.Commit {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := p.Run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// failing is the testing.TB of a worker, which has no test.
+type failing struct{ testing.TB }
+
+func (failing) Helper()           {}
+func (failing) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
+
+// A worker is a process of this binary with one count processor.
+type worker struct {
+	*exec.Cmd
+	t     testing.TB
+	log   logBuffer
+	ended chan struct{}
+	err   error // of Wait
+}
+
+// spawn starts a worker. It is killed at the end of the test.
+func (c *cluster) spawn(w workerSpec) *worker {
+	c.t.Helper()
+	w.Brokers, w.Redis = c.ListenAddrs(), c.redis.Addr()
+	spec, err := json.Marshal(w)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	k := &worker{Cmd: exec.Command(os.Args[0]), t: c.t, ended: make(chan struct{})}
+	k.Env = append(os.Environ(), workerVariable+"="+string(spec))
+	k.Stdout, k.Stderr = &k.log, &k.log
+	if err := k.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	go func() {
+		defer close(k.ended)
+		k.err = k.Wait()
+	}()
+	c.t.Cleanup(func() {
+		_ = k.Process.Kill()
+		<-k.ended
+		if c.t.Failed() {
+			c.t.Logf("log of worker %d:\n%s", k.Process.Pid, &k.log)
+		}
+	})
+	return k
+}
+
+// killed waits until the worker is dead by SIGKILL.
+func (k *worker) killed() {
+	k.t.Helper()
+	select {
+	case <-k.ended:
+	case <-time.After(patience):
+		k.t.Fatalf("worker %d lives", k.Process.Pid)
+	}
+	if status, ok := k.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		k.t.Fatalf("worker %d: %v, want that it was killed:\n%s", k.Process.Pid, k.err, bytes.TrimSpace([]byte(k.log.String())))
+	}
+}
