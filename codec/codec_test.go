@@ -33,7 +33,7 @@ func Example() {
 
 func ExampleInt64() {
 	data, _ := codec.Int64{}.Encode(258)
-	fmt.Println(data)
+	fmt.Printf("%v\n", data)
 
 	_, err := codec.Int64{}.Decode([]byte("258"))
 	fmt.Println(err)

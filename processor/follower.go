@@ -165,10 +165,10 @@ func (f *follower) advance() error {
 
 // catchUp reads the changelog up to a committed position.
 func (f *follower) catchUp(end int64) error {
-	log, c := f.changelog(), &f.rows
+	changes, c := f.changelog(), &f.rows
 	defer c.reset()
 	for at := f.place.offset; at < end; {
-		next, stable, err := log.Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, t time.Time) error {
+		next, stable, err := changes.Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, t time.Time) error {
 			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.group.Table, Partition: f.partition, Offset: offset}})
 			if !c.full() {
 				return nil

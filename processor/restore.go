@@ -70,7 +70,7 @@ const restoreBytes = 4 << 20 // of rows between two batches of a restore
 // key's newest record stays, and tombstones stay for the topic's
 // delete.retention.ms, so that nothing is missed unless the restore takes longer.
 func (t *task) restore(from, end int64) error {
-	log, s := t.changelog(), t.store
+	changes, s := t.changelog(), t.store
 	began, count, waited := time.Now(), 0, time.Duration(0)
 	next := from
 	t.left.Store(end - next)
@@ -80,7 +80,7 @@ func (t *task) restore(from, end int64) error {
 			return err
 		}
 		asked := time.Now()
-		reached, stable, err := log.Read(next, 100*time.Millisecond, func(r *sarama.Record, offset int64, at time.Time) error {
+		reached, stable, err := changes.Read(next, 100*time.Millisecond, func(r *sarama.Record, offset int64, at time.Time) error {
 			count++
 			t.checkPartition(r.Key)
 			s.Put(r.Key, r.Value, at.UnixMilli())

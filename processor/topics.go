@@ -112,14 +112,20 @@ func (m *member) checkChangelog(admin sarama.ClusterAdmin) error {
 		return fmt.Errorf("changelog topic %q has %d partitions, but its input %q has %d: a table cannot be repartitioned, start it under another name",
 			m.group.Table, n, m.group.Input, m.partitions)
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
 		Type: sarama.TopicResource, Name: m.group.Table, ConfigNames: []string{"cleanup.policy", "delete.retention.ms"},
-	})
+	}}, sarama.DescribeConfigsOptions{})
+	switch {
+	case err == nil && len(results) != 1:
+		err = sarama.ErrIncompleteResponse
+	case err == nil && results[0].ErrorCode != sarama.ErrNoError:
+		err = results[0].ErrorCode
+	}
 	if err != nil {
 		return fmt.Errorf("configuration of topic %q: %w", m.group.Table, err)
 	}
 	m.retention = 24 * time.Hour
-	for _, e := range entries {
+	for _, e := range results[0].Configs {
 		switch e.Name {
 		case "cleanup.policy":
 			if e.Value != "compact" {

@@ -10,7 +10,7 @@ local held = redis.call('HMGET', KEYS[1], 'epoch', 'position')
 local epoch, position = held[1] or '', held[2] or ''
 if ARGV[1] == '0' then
   local time = redis.call('TIME')
-  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local now = tonumber(time[1]) * 1000000 + tonumber(time[2]) -- microseconds, below 2^53 until 2255
   return {epoch, position, string.format('%.0f', math.max((tonumber(epoch) or 0) + 1, now))}
 end
 

@@ -76,6 +76,15 @@ func (r *Redis) String() string {
 	return name
 }
 
+// Validate reports settings that cannot work.
+func (r *Redis) Validate() error {
+	_, err := r.options()
+	if err == nil && r.Category == reserved {
+		err = fmt.Errorf("redis: category %q is taken", r.Category)
+	}
+	return err
+}
+
 // Open implements [topology.Sink].
 func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
 	s, err := r.connected(from.Table)
@@ -96,7 +105,7 @@ func (r *Redis) Apply(ctx context.Context, batch topology.Batch) error {
 		return err
 	}
 	if err := s.apply(ctx, r.fence(batch.Source), r.prefix(batch.Table), batch); err != nil {
-		return s.explain("apply to "+batch.Source.String(), err)
+		return s.explain("apply to "+batch.String(), err)
 	}
 	return nil
 }

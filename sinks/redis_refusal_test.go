@@ -171,8 +171,10 @@ func TestRealRedisRefusals(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		err = sink.Apply(t.Context(), topology.Batch{Source: topology.Source{Table: "hello"}, Epoch: place.Epoch,
-			From: place.Position, To: place.Position, Rows: []topology.Raw{row("a", "1"), {Key: []byte("b")}}})
+		err = sink.Apply(t.Context(), topology.Batch{
+			Source: topology.Source{Table: "hello"}, Epoch: place.Epoch,
+			From: place.Position, To: place.Position, Rows: []topology.Raw{row("a", "1"), {Key: []byte("b")}},
+		})
 		for range sink.Keys(t.Context(), "hello") {
 		}
 		return err
@@ -229,8 +231,10 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

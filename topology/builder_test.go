@@ -23,106 +23,158 @@ func TestBuildNamesEachMistake(t *testing.T) {
 		declare           func(*b)
 		want              string // the lines of the error
 	}{
-		{"no application", "", func(b *b) { topology.Materialize(b, journal, hellos) },
-			`application: it has no name`},
-		{"application", "hello/1", func(b *b) { topology.Materialize(b, journal, hellos) },
-			`application "hello/1": a name is made of letters, digits, '.', '_' and '-', not of '/'`},
-		{"long application", strings.Repeat("x", 240), func(b *b) { topology.Materialize(b, journal, store{Name: "s"}) },
-			`application "` + strings.Repeat("x", 240) + `": its topic of dead letters has a name of 253 bytes, more than Kafka's 249`},
-		{"nothing", "hello", func(*b) {},
-			`the topology keeps nothing: Materialize, ToTable, Count and Aggregate make tables`},
-		{"topic without anything", "hello", func(b *b) { topology.Materialize(b, topic{}, hellos) },
+		{
+			"no application", "", func(b *b) { topology.Materialize(b, journal, hellos) },
+			`application: it has no name`,
+		},
+		{
+			"application", "hello/1", func(b *b) { topology.Materialize(b, journal, hellos) },
+			`application "hello/1": a name is made of letters, digits, '.', '_' and '-', not of '/'`,
+		},
+		{
+			"long application", strings.Repeat("x", 240), func(b *b) { topology.Materialize(b, journal, store{Name: "s"}) },
+			`application "` + strings.Repeat("x", 240) + `": its topic of dead letters has a name of 253 bytes, more than Kafka's 249`,
+		},
+		{
+			"nothing", "hello", func(*b) {},
+			`the topology keeps nothing: Materialize, ToTable, Count and Aggregate make tables`,
+		},
+		{
+			"topic without anything", "hello", func(b *b) { topology.Materialize(b, topic{}, hellos) },
 			"topic of string to topology_test.hello: it has no name\n" +
 				`topic "": no codec for its keys of type string` + "\n" +
-				`topic "": no codec for its values of type topology_test.hello`},
-		{"topic", "hello", func(b *b) {
-			topology.Materialize(b, topic{Name: "..", Key: codec.String{}, Value: codec.JSON[hello]{}}, hellos)
+				`topic "": no codec for its values of type topology_test.hello`,
 		},
-			`topic "..": Kafka refuses this name`},
-		{"policies", "hello", func(b *b) {
-			from := journal
-			from.Policies = topology.Policies{Decode: -1, Process: 4}
-			topology.Materialize(b, from, hellos)
+		{
+			"topic", "hello", func(b *b) {
+				topology.Materialize(b, topic{Name: "..", Key: codec.String{}, Value: codec.JSON[hello]{}}, hellos)
+			},
+			`topic "..": Kafka refuses this name`,
 		},
+		{
+			"policies", "hello", func(b *b) {
+				from := journal
+				from.Policies = topology.Policies{Decode: -1, Process: 4}
+				topology.Materialize(b, from, hellos)
+			},
 			`topic "hello-log-store": Policies.Decode: -1 is not a policy` + "\n" +
-				`topic "hello-log-store": Policies.Process: 4 is not a policy`},
-		{"topic twice", "hello", func(b *b) {
-			topology.Materialize(b, journal, hellos)
-			topology.Count(topology.Consume(b, topology.Topic[string, string]{Name: "hello-log-store", Key: codec.String{}, Value: codec.String{}}), counts)
+				`topic "hello-log-store": Policies.Process: 4 is not a policy`,
 		},
-			`topic "hello-log-store": it is read as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to string (codec.String)`},
-		{"topic twice, by policy", "hello", func(b *b) {
-			from := topology.Topic[string, string]{Name: "in", Key: codec.String{}, Value: codec.String{}}
-			topology.Count(topology.Consume(b, from), counts)
-			from.Policies.Decode = topology.Skip
-			topology.Materialize(b, from, topology.Store[string, string]{Name: "rows"})
+		{
+			"topic twice", "hello", func(b *b) {
+				topology.Materialize(b, journal, hellos)
+				topology.Count(topology.Consume(b, topology.Topic[string, string]{Name: "hello-log-store", Key: codec.String{}, Value: codec.String{}}), counts)
+			},
+			`topic "hello-log-store": it is read as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to string (codec.String)`,
 		},
-			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0}`},
-		{"store", "hello", func(b *b) { topology.Materialize(b, journal, store{}) },
-			`table of topic hello-log-store: store: it has no name`},
-		{"store's name", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "a b"}) },
-			`table of topic hello-log-store: store "a b": a name is made of letters, digits, '.', '_' and '-', not of ' '`},
-		{"store's long name", "hello-there-you", func(b *b) { topology.Materialize(b, journal, store{Name: long}) },
-			`store "` + long + `": its changelog topic "hello-there-you-` + long + `-table" has a name of 252 bytes, more than Kafka's 249`},
-		{"store twice", "hello", func(b *b) {
-			topology.Materialize(b, journal, hellos)
-			topology.Materialize(b, other, hellos)
+		{
+			"topic twice, by policy", "hello", func(b *b) {
+				from := topology.Topic[string, string]{Name: "in", Key: codec.String{}, Value: codec.String{}}
+				topology.Count(topology.Consume(b, from), counts)
+				from.Policies.Decode = topology.Skip
+				topology.Materialize(b, from, topology.Store[string, string]{Name: "rows"})
+			},
+			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0}`,
 		},
-			`store "hello-state-store": two tables are kept in it, of topic hello-log-store and of topic other`},
-		{"store's codecs", "hello", func(b *b) {
-			topology.Aggregate(topology.Consume(b, journal), topology.Store[string, []string]{Name: "names"}, func(string, hello, []string) []string { return nil })
+		{
+			"store", "hello", func(b *b) { topology.Materialize(b, journal, store{}) },
+			`table of topic hello-log-store: store: it has no name`,
 		},
-			`store "names": no codec for its values of type []string`},
-		{"store's key", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "s", Key: codec.JSON[string]{}}) },
-			`store "s": its keys are encoded by codec.JSON[string], those of topic hello-log-store by codec.String: rows would be looked for in other partitions`},
-		{"store and topic", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "hello-log-store"}) },
-			`store "hello-log-store": a topic has this name, too`},
-		{"output and input", "hello", func(b *b) { topology.Publish(topology.Materialize(b, journal, hellos), journal) },
-			`topic "hello-log-store": it is read and published`},
-		{"output and changelog", "hello", func(b *b) {
-			topology.Publish(topology.Materialize(b, journal, hellos), topic{Name: "hello-hello-state-store-table"})
+		{
+			"store's name", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "a b"}) },
+			`table of topic hello-log-store: store "a b": a name is made of letters, digits, '.', '_' and '-', not of ' '`,
 		},
-			`topic "hello-hello-state-store-table": it is the changelog topic of store "hello-state-store", too`},
-		{"output twice", "hello", func(b *b) {
-			topology.Publish(topology.Materialize(b, journal, hellos), topic{Name: "out"})
-			topology.Publish(topology.Count(topology.Consume(b, journal), counts), topology.Topic[string, int64]{Name: "out"})
+		{
+			"store's long name", "hello-there-you", func(b *b) { topology.Materialize(b, journal, store{Name: long}) },
+			`store "` + long + `": its changelog topic "hello-there-you-` + long + `-table" has a name of 252 bytes, more than Kafka's 249`,
 		},
-			`topic "out": it is published as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to int64 (codec.Int64)`},
-		{"output without a codec", "hello", func(b *b) {
-			all := topology.Consume(b, journal)
-			topology.ToTable(all, hellos)
-			topology.Publish(topology.MapValues(all, func(string, hello) []string { return nil }), topology.Topic[string, []string]{Name: "out"})
+		{
+			"store twice", "hello", func(b *b) {
+				topology.Materialize(b, journal, hellos)
+				topology.Materialize(b, other, hellos)
+			},
+			`store "hello-state-store": two tables are kept in it, of topic hello-log-store and of topic other`,
 		},
-			`topic "out": no codec for its values of type []string`},
-		{"output without a name", "hello", func(b *b) { topology.Publish(topology.Materialize(b, journal, hellos), topic{}) },
-			`topic of string to topology_test.hello: it has no name`},
-		{"functions", "hello", func(b *b) {
-			s := topology.Filter(topology.Consume(b, journal), nil)
-			s = topology.MapValues[string, hello, hello](s, nil)
-			s = topology.Try[string, hello, hello](s, nil)
-			topology.Aggregate[string, hello, hello](s, hellos, nil)
+		{
+			"store's codecs", "hello", func(b *b) {
+				topology.Aggregate(topology.Consume(b, journal), topology.Store[string, []string]{Name: "names"}, func(string, hello, []string) []string { return nil })
+			},
+			`store "names": no codec for its values of type []string`,
 		},
-			"filter 1: the function is nil\nmap 1: the function is nil\ntry 1: the function is nil\naggregate hello-state-store: the function is nil"},
-		{"sinks", "hello", func(b *b) {
-			table := topology.Materialize(b, journal, hellos)
-			topology.Sync(table, nil)
-			topology.Sync(table, (*memory)(nil))
+		{
+			"store's key", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "s", Key: codec.JSON[string]{}}) },
+			`store "s": its keys are encoded by codec.JSON[string], those of topic hello-log-store by codec.String: rows would be looked for in other partitions`,
 		},
-			"store \"hello-state-store\": a sink of its table is nil\nstore \"hello-state-store\": a sink of its table is nil"},
-		{"stream without a table", "hello", func(b *b) {
-			topology.Materialize(b, journal, hellos)
-			topology.Publish(topology.Consume(b, other), topic{Name: "copy"})
+		{
+			"store and topic", "hello", func(b *b) { topology.Materialize(b, journal, store{Name: "hello-log-store"}) },
+			`store "hello-log-store": a topic has this name, too`,
 		},
-			`topic "other": it is published to "copy" and feeds no table: a stream without a table is not supported yet`},
-		{"stream without an end", "hello", func(b *b) {
-			topology.Materialize(b, journal, hellos)
-			topology.Filter(topology.Consume(b, other), func(string, hello) bool { return true })
+		{
+			"output and input", "hello", func(b *b) { topology.Publish(topology.Materialize(b, journal, hellos), journal) },
+			`topic "hello-log-store": it is read and published`,
 		},
-			`topic "other": it is read, and nothing is kept of it`},
-		{"several", "", func(b *b) { topology.Materialize(b, topic{Name: "in", Key: codec.String{}}, store{}) },
+		{
+			"output and changelog", "hello", func(b *b) {
+				topology.Publish(topology.Materialize(b, journal, hellos), topic{Name: "hello-hello-state-store-table"})
+			},
+			`topic "hello-hello-state-store-table": it is the changelog topic of store "hello-state-store", too`,
+		},
+		{
+			"output twice", "hello", func(b *b) {
+				topology.Publish(topology.Materialize(b, journal, hellos), topic{Name: "out"})
+				topology.Publish(topology.Count(topology.Consume(b, journal), counts), topology.Topic[string, int64]{Name: "out"})
+			},
+			`topic "out": it is published as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to int64 (codec.Int64)`,
+		},
+		{
+			"output without a codec", "hello", func(b *b) {
+				all := topology.Consume(b, journal)
+				topology.ToTable(all, hellos)
+				topology.Publish(topology.MapValues(all, func(string, hello) []string { return nil }), topology.Topic[string, []string]{Name: "out"})
+			},
+			`topic "out": no codec for its values of type []string`,
+		},
+		{
+			"output without a name", "hello", func(b *b) { topology.Publish(topology.Materialize(b, journal, hellos), topic{}) },
+			`topic of string to topology_test.hello: it has no name`,
+		},
+		{
+			"functions", "hello", func(b *b) {
+				s := topology.Filter(topology.Consume(b, journal), nil)
+				s = topology.MapValues[string, hello, hello](s, nil)
+				s = topology.Try[string, hello, hello](s, nil)
+				topology.Aggregate[string, hello, hello](s, hellos, nil)
+			},
+			"filter 1: the function is nil\nmap 1: the function is nil\ntry 1: the function is nil\naggregate hello-state-store: the function is nil",
+		},
+		{
+			"sinks", "hello", func(b *b) {
+				table := topology.Materialize(b, journal, hellos)
+				topology.Sync(table, nil)
+				topology.Sync(table, (*memory)(nil))
+			},
+			"store \"hello-state-store\": a sink of its table is nil\nstore \"hello-state-store\": a sink of its table is nil",
+		},
+		{
+			"stream without a table", "hello", func(b *b) {
+				topology.Materialize(b, journal, hellos)
+				topology.Publish(topology.Consume(b, other), topic{Name: "copy"})
+			},
+			`topic "other": it is published to "copy" and feeds no table: a stream without a table is not supported yet`,
+		},
+		{
+			"stream without an end", "hello", func(b *b) {
+				topology.Materialize(b, journal, hellos)
+				topology.Filter(topology.Consume(b, other), func(string, hello) bool { return true })
+			},
+			`topic "other": it is read, and nothing is kept of it`,
+		},
+		{
+			"several", "", func(b *b) { topology.Materialize(b, topic{Name: "in", Key: codec.String{}}, store{}) },
 			"application: it has no name\n" +
 				`topic "in": no codec for its values of type topology_test.hello` + "\n" +
-				`table of topic in: store: it has no name`},
+				`table of topic in: store: it has no name`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := topology.NewBuilder(test.application)

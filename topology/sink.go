@@ -17,7 +17,8 @@ import (
 // stalled on the way could arrive after the next one. Any error but those named
 // here is taken for a passing one, and the same call is made again, so every
 // call may have happened already. A sink that is an io.Closer is closed when
-// the processor has stopped.
+// the processor has stopped, and may be used again by another one. One that has
+// a method Validate() error is asked by Build whether its settings are right.
 type Sink interface {
 	// String names the sink and its target: "redis localhost:6379".
 	fmt.Stringer
@@ -25,14 +26,15 @@ type Sink interface {
 	// Open takes a partition over, or takes it up again. With epoch 0 it stores a
 	// new epoch, later than any that was ever stored there, also if the target has
 	// forgotten it (take the larger of the stored one plus 1 and the target's
-	// clock in milliseconds). With another epoch it stores that one again, or
-	// returns ErrFenced if a later one is stored. The position stays as it is.
+	// clock in microseconds). With another epoch it stores that one again, or
+	// returns ErrFenced if a later one is stored. The position stays as it is. A
+	// late copy of a call with epoch 0 must not fence the call that came after it.
 	Open(ctx context.Context, from Source, epoch int64) (Place, error)
 
 	// Apply writes the rows and the position To in one atomic step, if the stored
 	// epoch is the batch's and the stored position is its From. Otherwise it
-	// changes nothing and returns ErrFenced if a later epoch is stored,
-	// ErrDuplicate if the epoch is the batch's and the position is To, else
+	// changes nothing and returns, in this order, ErrFenced if a later epoch is
+	// stored, ErrDuplicate if the epoch is the batch's and the position is To, else
 	// ErrGap. It must not keep the batch.
 	Apply(ctx context.Context, batch Batch) error
 

@@ -25,12 +25,18 @@ func TestStoreInATopology(t *testing.T) {
 		err  error
 		want string
 	}{
-		{second(topology.Store[string, hello]{Name: "x"}.In(topo)),
-			`store "x": application "hello" has none of this name, it has "hello-counts", "hello-state-store"`},
-		{second(topology.Store[string, string]{Name: "hello-counts"}.In(topo)),
-			`store "hello-counts": application "hello" has it as topology.Store[string,int64], not as topology.Store[string,string]`},
-		{second(topology.Topic[string, string]{Name: "hello-counts"}.In(topo)),
-			`topic "hello-counts": application "hello" has none of this name, it has "hello-log-store", "out"`},
+		{
+			second(topology.Store[string, hello]{Name: "x"}.In(topo)),
+			`store "x": application "hello" has none of this name, it has "hello-counts", "hello-state-store"`,
+		},
+		{
+			second(topology.Store[string, string]{Name: "hello-counts"}.In(topo)),
+			`store "hello-counts": application "hello" has it as topology.Store[string,int64], not as topology.Store[string,string]`,
+		},
+		{
+			second(topology.Topic[string, string]{Name: "hello-counts"}.In(topo)),
+			`topic "hello-counts": application "hello" has none of this name, it has "hello-log-store", "out"`,
+		},
 	} {
 		if test.err == nil || test.err.Error() != test.want {
 			t.Errorf("error %v, want %s", test.err, test.want)

@@ -60,7 +60,7 @@ func startInput[K, V any](k *Task, s *stream[K, V]) func() error {
 	next := s.start(k)
 	it := newItem(newKey(s.key), s.value)
 	return func() error {
-		it.key.reset(k.record.Key)
+		it.reset(k.record.Key)
 		it.resetData(k.record.Value)
 		return next(it)
 	}

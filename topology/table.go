@@ -112,5 +112,10 @@ func Sync[K, V any](t Table[K, V], to Sink) {
 		t.b.wrong("store %q: a sink of its table is nil", t.t.store)
 		return
 	}
+	if v, ok := to.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			t.b.wrong("store %q: sink %s: %w", t.t.store, to, err)
+		}
+	}
 	t.t.sinks = append(t.t.sinks, to)
 }

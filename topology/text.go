@@ -89,7 +89,7 @@ func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
 	switch v := reflect.ValueOf(&k).Elem(); {
 	case isBytes(c):
 		return []byte(text), nil
-	case v.Kind() == reflect.String && !(isJSON && strings.HasPrefix(text, `"`)):
+	case v.Kind() == reflect.String && (!isJSON || !strings.HasPrefix(text, `"`)):
 		v.SetString(text)
 	default:
 		var err error
@@ -112,7 +112,7 @@ func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
 		return "", err
 	}
 	_, isJSON := any(c).(codec.JSON[K])
-	if v := reflect.ValueOf(&k).Elem(); v.Kind() == reflect.String && !(isJSON && strings.HasPrefix(v.String(), `"`)) {
+	if v := reflect.ValueOf(&k).Elem(); v.Kind() == reflect.String && (!isJSON || !strings.HasPrefix(v.String(), `"`)) {
 		return v.String(), nil
 	}
 	text, err := json.Marshal(k)

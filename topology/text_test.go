@@ -36,15 +36,19 @@ func TestTextOfRecords(t *testing.T) {
 		printedKey       string
 	}{
 		{name: "hello-log-store", key: "testid-01", value: testid, keyData: "testid-01", data: testid},
-		{name: "hello-log-store", key: `"q"`, value: `{"state":"A", "mood":1}`, keyData: `"q"`,
-			data: `{"state":"A","helloCount":0,"helloTotalCount":0}`, printed: `{"state":"A","helloCount":0,"helloTotalCount":0}`},
+		{
+			name: "hello-log-store", key: `"q"`, value: `{"state":"A", "mood":1}`, keyData: `"q"`,
+			data: `{"state":"A","helloCount":0,"helloTotalCount":0}`, printed: `{"state":"A","helloCount":0,"helloTotalCount":0}`,
+		},
 		{name: "hello-counts", key: "a", value: "258", keyData: "a", data: "\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{name: "int-string", key: "-1", value: `"a \"b\""`, keyData: "\xff\xff\xff\xff\xff\xff\xff\xff", data: `a "b"`},
 		{name: "int-string", key: "1", value: "plain", keyData: "\x00\x00\x00\x00\x00\x00\x00\x01", data: "plain", printed: `"plain"`},
 		{name: "int-string", key: "1", value: `{"a": 1}`, keyData: "\x00\x00\x00\x00\x00\x00\x00\x01", data: `{"a": 1}`, printed: `"{\"a\": 1}"`},
 		{name: "int-string", key: "1", value: `null`, keyData: "\x00\x00\x00\x00\x00\x00\x00\x01", data: `null`, printed: `"null"`},
-		{name: "json-pointer", key: `{"X":1, "Y":2}`, value: `{"state":"A","helloCount":1,"helloTotalCount":1}`, keyData: `{"X":1,"Y":2}`,
-			data: `{"state":"A","helloCount":1,"helloTotalCount":1}`, printedKey: `{"X":1,"Y":2}`},
+		{
+			name: "json-pointer", key: `{"X":1, "Y":2}`, value: `{"state":"A","helloCount":1,"helloTotalCount":1}`, keyData: `{"X":1,"Y":2}`,
+			data: `{"state":"A","helloCount":1,"helloTotalCount":1}`, printedKey: `{"X":1,"Y":2}`,
+		},
 		{name: "bytes-bytes", key: "\x00\xff", value: `{"a":[1,2]}`, keyData: "\x00\xff", data: `{"a":[1,2]}`},
 		{name: "bytes-rows", key: "k", value: `"plain"`, keyData: "k", data: `plain`},
 		{name: "bytes-rows", key: "k", value: `"\"quoted\""`, keyData: "k", data: `"quoted"`},

@@ -25,10 +25,14 @@ func TestTopicEncode(t *testing.T) {
 		err  error
 		want string
 	}{
-		{second(topology.Topic[string, float64]{Name: "f", Key: codec.String{}, Value: codec.JSON[float64]{}}.Encode("", math.NaN())),
-			`topic "f": encode value: json: unsupported value: NaN`},
-		{second(topology.Topic[string, int64]{Name: "f", Value: codec.Int64{}}.Encode("", 1)),
-			`topic "f": no codec for its keys of type string`},
+		{
+			second(topology.Topic[string, float64]{Name: "f", Key: codec.String{}, Value: codec.JSON[float64]{}}.Encode("", math.NaN())),
+			`topic "f": encode value: json: unsupported value: NaN`,
+		},
+		{
+			second(topology.Topic[string, int64]{Name: "f", Value: codec.Int64{}}.Encode("", 1)),
+			`topic "f": no codec for its keys of type string`,
+		},
 	} {
 		if test.err == nil || test.err.Error() != test.want {
 			t.Errorf("error %v, want %s", test.err, test.want)

@@ -4,6 +4,7 @@ package topologytest
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -146,7 +147,8 @@ func (d *Driver) append(p topology.Position) int64 {
 func (d *Driver) process(k *task, r topology.Raw) {
 	d.t.Helper()
 	w, err := k.Process(r)
-	if refused, ok := err.(*topology.RecordError); ok {
+	refused := &topology.RecordError{}
+	if errors.As(err, &refused) {
 		d.refused = append(d.refused, refused)
 		d.note(Refusal(refused))
 		return
