@@ -27,7 +27,7 @@ type workerSpec struct {
 	Dir     string
 	Least   bool // guarantee AtLeastOnce
 	Step    int  // of a commit after which it kills itself, 0 for never
-	Commit  int  // of which commit
+	Commit  int  // of which commit with records, from 1
 }
 
 // work is the worker's main. It ends in good order on SIGTERM.
@@ -49,10 +49,10 @@ func work(spec string) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	commits := 0
+	commits, published := 0, int64(0)
 	p.OnStep(func(step int) {
-		if step == 1 {
-			commits++
+		if now := p.Status().Counts.Published; now > published { // not one that only marks partitions
+			commits, published = commits+1, now
 		}
 		if step == w.Step && commits == w.Commit {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
