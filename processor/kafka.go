@@ -72,6 +72,9 @@ func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
 
 // explain names the usual cause of errors that do not.
 func explain(err error) error {
+	if strings.Contains(err.Error(), "\n") {
+		err = sentence{err}
+	}
 	switch {
 	case errors.Is(err, sarama.ErrOutOfBrokers) && errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: the broker closed the connection: does it want TLS or SASL, or refuse the password?", err)
@@ -80,6 +83,12 @@ func explain(err error) error {
 	}
 	return err
 }
+
+// A sentence is an error on one line: sarama writes one for each broker.
+type sentence struct{ error }
+
+func (s sentence) Error() string { return strings.ReplaceAll(s.error.Error(), "\n", "; ") }
+func (s sentence) Unwrap() error { return s.error }
 
 // sleep waits, unless ctx is done first.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -19,12 +19,12 @@ func (m *member) prepareTopics() error {
 	if err := m.client.RefreshMetadata(); err != nil {
 		return fmt.Errorf("metadata: %w", explain(err))
 	}
+	var wrong []error
 	inputs, err := m.client.Partitions(m.group.Input)
 	if err != nil {
-		return missing("input", m.group.Input, err)
+		wrong = append(wrong, missing("input", m.group.Input, err))
 	}
 	m.partitions = int32(len(inputs))
-	var wrong []error
 	for _, name := range m.group.Outputs {
 		if _, err := m.client.Partitions(name); err != nil {
 			wrong = append(wrong, missing("output", name, err))
