@@ -86,7 +86,8 @@ func (m *member) runSession(ctx context.Context) error {
 	m.session.Store(s)
 	defer m.update()
 	defer m.session.Store(nil)
-	return errors.Join(m.consume(ctx, s), s.close())
+	defer s.close()
+	return m.consume(ctx, s)
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {

@@ -167,8 +167,12 @@ func (s *session) failure() error {
 
 var errSessionOver = errors.New("the session is over")
 
-func (s *session) close() error {
+// close ends everything that the session has started, and aborts what is open:
+// a courtesy to readers, which the next session's producer does in any case.
+func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
-	return s.producer.Close()
+	if err := s.producer.Close(); err != nil {
+		s.log.Debug("aborting the open transaction", "error", err)
+	}
 }

@@ -1,0 +1,31 @@
+# make test needs Go only. The others run on real servers: a Kafka at
+# TIDEMARK_BROKERS and a Redis at TIDEMARK_REDIS, which they write to and empty.
+
+LINT_VERSION = v2.15.0
+
+.PHONY: build test integration crash crash-short bench lint
+
+build: ## bin/hello
+	go build -o bin/hello ./cmd/hello
+
+test: ## everything that needs no server, under the race detector
+	go test -race ./...
+
+integration: ## the same scenarios, and the seed's acceptance, on real servers
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./cmd/...
+
+crash: ## kills everything at random for ten minutes and compares every key
+	go run ./internal/crash -flush
+
+crash-short:
+	go run ./internal/crash -short -flush
+
+bench: ## CPU per record, latency, restart, restore: beside a floor and goka
+	go run ./internal/bench -flush
+
+lint: bin/golangci-lint-$(LINT_VERSION)
+	bin/golangci-lint-$(LINT_VERSION) run ./...
+
+bin/golangci-lint-$(LINT_VERSION):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv bin/golangci-lint $@
