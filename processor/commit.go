@@ -51,6 +51,9 @@ func (s *session) due(age time.Duration) bool {
 	if s.balance.joining.Load() {
 		return false // the generation is about to change: the broker would refuse the offsets
 	}
+	if s.ctx.Err() != nil {
+		return false // tasks with records may have closed their stores
+	}
 	dry, full, held, interval := true, false, 0, s.config.CommitInterval
 	for _, t := range s.tasks {
 		if t.records == 0 {

@@ -69,7 +69,13 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 		}
 		return err
 	}
+	if t.store == nil {
+		return h.Cleanup(s) // revoked while it was opened, and goka has closed it again
+	}
 	if err := t.begin(g.own); err != nil {
+		t.gate.Lock()
+		t.closed = true
+		t.gate.Unlock()
 		return errors.Join(t.failure(), h.Cleanup(s))
 	}
 	t.view.Store(t.store)
