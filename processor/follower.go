@@ -27,6 +27,8 @@ type follower struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
+	began time.Time
+
 	end  atomic.Int64 // committed changelog position
 	wake chan struct{}
 	done atomic.Int64 // changelog position that the target has
@@ -82,6 +84,7 @@ func (f *follower) committed(end int64) {
 }
 
 func (f *follower) run() {
+	f.began = time.Now()
 	for wait := 50 * time.Millisecond; f.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		began := time.Now()
 		err := f.once()
@@ -102,7 +105,7 @@ func (f *follower) run() {
 }
 
 // trouble says what the follower is waiting for. A target that has never
-// answered ends the instance after StartTimeout, and at once if it refuses.
+// answered ends the instance: after StartTimeout, and at once if it refuses.
 func (f *follower) trouble(err error) {
 	text := err.Error()
 	if was := f.err.Swap(&text); was == nil || *was != text {

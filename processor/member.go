@@ -41,13 +41,26 @@ func (m *member) transactionalID() string {
 	return m.group.Name + "-" + m.instance
 }
 
-// run works until ctx is done, or until an error ends the instance.
+// run works until ctx is done, or until an error ends the instance. Then it
+// leaves the group: its partitions, and its verdict on the application, would
+// stay there until its session times out.
 func (m *member) run(ctx context.Context) error {
+	err, left := m.stay(ctx), m.leave()
+	if err == nil {
+		return left
+	}
+	if left != nil {
+		m.log.Warn("the group has to notice the end of this instance", "error", left)
+	}
+	return err
+}
+
+func (m *member) stay(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
 		began := time.Now()
 		err := m.runSession(ctx)
 		if ctx.Err() != nil {
-			return m.leave()
+			return nil
 		}
 		var start *startError
 		var stop *stopError
@@ -106,7 +119,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	defer context.AfterFunc(s.ctx, cancel)()
 	err = group.Consume(joining, []string{m.group.Input}, s)
 	failure := s.failure()
-	if errors.Is(failure, err) {
+	if errors.Is(failure, err) || errors.Is(err, context.Canceled) {
 		err = nil
 	}
 	return errors.Join(failure, err, group.Close())
@@ -142,13 +155,18 @@ func (m *member) leave() error {
 	return nil
 }
 
-// stopApplication joins once more, to tell the others.
+// stopApplication leaves and joins once more, to tell the others: the return of
+// a static member would be no news to them.
 func (m *member) stopApplication(ctx context.Context, err error) error {
 	text := fmt.Sprintf("%s: %v", m.instance, err)
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	if terr := m.runSession(told); told.Err() != nil {
+	terr := m.leave()
+	if terr == nil {
+		terr = m.runSession(told)
+	}
+	if stop := (*stopError)(nil); !errors.As(terr, &stop) {
 		return errors.Join(err, fmt.Errorf("the other instances could not be told to stop: %w", terr))
 	}
 	return err

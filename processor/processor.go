@@ -28,7 +28,6 @@ type Processor struct {
 	instance string // group.instance.id
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
-	began    time.Time
 
 	mu      sync.Mutex
 	members []*member
@@ -64,7 +63,6 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) run(ctx context.Context) (err error) {
-	p.began = time.Now()
 	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
 	if err != nil {
 		return err
@@ -122,6 +120,11 @@ func (p *Processor) runMembers(ctx context.Context, members []*member) error {
 		case err := <-ended:
 			errs = append(errs, err)
 		case <-late.C:
+			for _, m := range members {
+				if s := m.session.Load(); s != nil {
+					s.fail(context.DeadlineExceeded)
+				}
+			}
 			return errors.Join(append(errs, fmt.Errorf("not everything was committed within %v: the next start repeats it from the last commit", p.config.DrainTimeout))...)
 		}
 	}

@@ -14,6 +14,9 @@ import (
 // openStore opens the task's table and restores what it lacks from its
 // changelog, to the end. What the local table has is used as it is.
 func (t *task) openStore() error {
+	if t.partition >= t.partitions {
+		return &startError{fmt.Errorf("input topic %q has grown beyond %d partitions: a table cannot be repartitioned, start it under another name", t.group.Input, t.partitions)}
+	}
 	source, err := t.incarnation(t.group.Table)
 	if err != nil {
 		return err
