@@ -60,7 +60,7 @@ func (m *member) stay(ctx context.Context) error {
 		began := time.Now()
 		err := m.runSession(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return err // of the last commit
 		}
 		var start *startError
 		var stop *stopError
