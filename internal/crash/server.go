@@ -1,0 +1,39 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// A server is one that a script can start, stop and kill. Without a script it
+// stays as it is.
+type server struct {
+	script string
+	fault  sync.Mutex // held while one goes on
+}
+
+func (s *server) do(what string) error {
+	if out, err := exec.Command(s.script, what).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", s.script, what, err, out)
+	}
+	return nil
+}
+
+// away ends the server, by stop or kill, for so long. A server that does not
+// come back is tried again: the run would have no meaning without it.
+func (s *server) away(how string, d time.Duration) error {
+	s.fault.Lock()
+	defer s.fault.Unlock()
+	failed := s.do(how)
+	time.Sleep(d)
+	for range 3 {
+		if failed = s.do("start"); failed == nil {
+			return nil
+		}
+	}
+	return failed
+}

@@ -1,0 +1,138 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/internal/referee"
+)
+
+// settle waits until Redis is as the journal says, stops the workers and judges
+// every place.
+func (r *result) settle(ctx context.Context, o options, s *storm, target *referee.Target) error {
+	c, err := referee.Open(o.brokers)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	want := map[string]rows{}
+	for _, l := range o.workloads {
+		w, n, err := l.expected(limited, c, r.Run)
+		if err != nil {
+			return err
+		}
+		want[l.name] = w
+		r.Records += n
+	}
+	if err := r.drain(ctx, o, target, want); err != nil {
+		return err
+	}
+	sleep(ctx, 2*time.Second) // what comes late is to be seen
+	for _, l := range o.workloads {
+		got, err := s.fleet.view(ctx, l)
+		if err != nil {
+			r.Places = append(r.Places, verdict{Place: l.name + " view", Wrong: 1, Examples: []string{err.Error()}})
+			continue
+		}
+		r.Places = append(r.Places, l.compare("view", want[l.name], got))
+	}
+	stopped := time.Now()
+	s.fleet.close(false)
+	r.StopSeconds = time.Since(stopped).Seconds()
+	limited, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	for _, l := range o.workloads {
+		if err := r.judge(limited, o, l, c, target, want[l.name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain waits until every row of Redis is right, or until nothing has changed
+// for so long that it will not be.
+func (r *result) drain(ctx context.Context, o options, target *referee.Target, want map[string]rows) error {
+	began, changed, before := time.Now(), time.Now(), ""
+	patience := o.patience
+	if o.atLeastOnce {
+		patience = min(patience, 15*time.Second) // what is doubled never gets right
+	}
+	for said := time.Now(); ; {
+		different, state := 0, ""
+		for _, l := range o.workloads {
+			got, _, err := l.inRedis(ctx, target, o.keys)
+			if err != nil {
+				return fmt.Errorf("wait for redis: %w", err)
+			}
+			v := l.compare("redis", want[l.name], got)
+			different += int(v.Lost + v.Doubled + v.Wrong)
+			state += fmt.Sprint(got)
+		}
+		if state != before {
+			changed, before = time.Now(), state
+		}
+		if different == 0 || time.Since(changed) > patience {
+			r.DrainSeconds = changed.Sub(began).Seconds()
+			return nil
+		}
+		if time.Since(said) > 2*time.Second {
+			said = time.Now()
+			say("draining: redis is %d behind", different)
+		}
+		if sleep(ctx, 100*time.Millisecond); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// view asks the instances for a table until one has an answer.
+func (f *fleet) view(ctx context.Context, l workload) (rows, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var failed error
+	for {
+		for _, w := range f.workers {
+			got, err := l.inView(ctx, w.job.Listen)
+			if err == nil {
+				return got, nil
+			}
+			failed = err
+		}
+		if sleep(ctx, 500*time.Millisecond); ctx.Err() != nil {
+			return nil, errors.Join(failed, ctx.Err())
+		}
+	}
+}
+
+func (r *result) judge(ctx context.Context, o options, l workload, c *referee.Cluster, target *referee.Target, want rows) error {
+	table, err := l.inTable(ctx, c, r.Run)
+	if err != nil {
+		return err
+	}
+	r.Places = append(r.Places, l.compare("table", want, table))
+	got, strange, err := l.inRedis(ctx, target, o.keys)
+	if err != nil {
+		return err
+	}
+	v := l.compare("redis", want, got)
+	if strange != 0 {
+		v.Wrong += int64(max(strange, -strange))
+		v.example("%d keys are not rows of the table", strange)
+	}
+	r.Places = append(r.Places, v)
+	if !l.publishes {
+		return nil
+	}
+	v, err = l.published(ctx, c, r.Run, want)
+	if err != nil {
+		return err
+	}
+	r.Places = append(r.Places, v)
+	return nil
+}

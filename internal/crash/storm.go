@@ -1,0 +1,119 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A storm makes the faults of a schedule.
+type storm struct {
+	fleet  *fleet
+	proxy  *proxy
+	client *redis.Client
+	kafka  server
+	redis  server
+	stalls sync.Mutex
+
+	mu     sync.Mutex
+	made   map[string]int
+	failed error
+}
+
+// rage makes every fault when it is due and returns when the last is over.
+func (s *storm) rage(ctx context.Context, faults []fault) error {
+	began := time.Now()
+	var open sync.WaitGroup
+	for _, f := range faults {
+		sleep(ctx, f.at-time.Since(began))
+		if ctx.Err() != nil {
+			break
+		}
+		open.Go(func() {
+			if err := s.make(ctx, f); err != nil {
+				s.mu.Lock()
+				s.failed = fmt.Errorf("%s: %w", f.name, err)
+				s.mu.Unlock()
+				say("%v", s.failed)
+			}
+		})
+	}
+	open.Wait()
+	return s.failed
+}
+
+func (s *storm) make(ctx context.Context, f fault) error {
+	w := s.fleet.workers[f.victim]
+	defer func() {
+		s.mu.Lock()
+		s.made[f.name]++
+		s.mu.Unlock()
+	}()
+	switch f.name {
+	case "kill", "wipe", "term", "freeze":
+		w.fault.Lock()
+		defer w.fault.Unlock()
+		err := w.suffer(ctx, f)
+		sleep(ctx, f.life)
+		return err
+	case "stall":
+		s.stalls.Lock()
+		defer s.stalls.Unlock()
+		s.proxy.stall(f.down, f.cut)
+		return nil
+	case "flush":
+		s.redis.fault.Lock() // Redis is there
+		defer s.redis.fault.Unlock()
+		return s.client.FlushAll(ctx).Err()
+	case "redis-kill":
+		return s.redis.away("kill", 0)
+	case "redis-away":
+		return s.redis.away("stop", f.down)
+	case "broker-kill":
+		return s.kafka.away("kill", 0)
+	case "broker-away":
+		return s.kafka.away("stop", f.down)
+	}
+	return fmt.Errorf("nobody knows how to make it")
+}
+
+func (w *worker) suffer(ctx context.Context, f fault) error {
+	switch f.name {
+	case "freeze":
+		w.signal(syscall.SIGSTOP, false)
+		sleep(ctx, f.down)
+		w.signal(syscall.SIGCONT, false)
+		return nil
+	case "term":
+		w.stop()
+	default:
+		w.kill()
+	}
+	if f.name == "wipe" {
+		if err := os.RemoveAll(w.job.State); err != nil {
+			return err
+		}
+	}
+	sleep(ctx, f.down)
+	return w.start()
+}
+
+// without returns the kinds that can be made with the scripts that there are,
+// and the names of the others.
+func without(kinds []kind, scripts map[string]string) (left []kind, missing []string) {
+	for _, k := range kinds {
+		if k.needs != "" && scripts[k.needs] == "" {
+			missing = append(missing, k.name)
+		} else {
+			left = append(left, k)
+		}
+	}
+	return left, missing
+}

@@ -1,0 +1,135 @@
+// Package referee reads what a program has left in Kafka and in Redis, so that
+// others can judge it. It has two types: a Cluster and a Target.
+package referee
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/IBM/sarama"
+)
+
+// A Cluster is Kafka as a referee sees it: topics are made, filled, read to the
+// end and dropped. It shares nothing with the code that is judged.
+type Cluster struct {
+	client sarama.Client
+	admin  sarama.ClusterAdmin
+}
+
+// Open connects to Kafka.
+func Open(brokers []string) (*Cluster, error) {
+	client, err := sarama.NewClient(brokers, Config())
+	if err != nil {
+		return nil, fmt.Errorf("kafka at %s: %w: is it running?", strings.Join(brokers, ","), err)
+	}
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("kafka at %s: %w", strings.Join(brokers, ","), err), client.Close())
+	}
+	return &Cluster{client, admin}, nil
+}
+
+// Config returns sarama's settings for a referee. Keys go to partitions as Java's
+// default partitioner sends them.
+func Config() *sarama.Config {
+	cfg := sarama.NewConfig()
+	cfg.Version = sarama.V2_8_0_0
+	cfg.ClientID = "referee"
+	cfg.Consumer.IsolationLevel = sarama.ReadCommitted
+	cfg.Producer.Partitioner = sarama.NewMurmur2Partitioner
+	cfg.Producer.RequiredAcks = sarama.WaitForAll
+	cfg.Producer.Idempotent = true
+	cfg.Net.MaxOpenRequests = 1
+	return cfg
+}
+
+// Close ends the connection.
+func (c *Cluster) Close() error { return c.admin.Close() }
+
+// Create makes a topic on one replica whose records stay.
+func (c *Cluster) Create(topic string, partitions int32) error {
+	forever := "-1"
+	err := c.admin.CreateTopic(topic, &sarama.TopicDetail{
+		NumPartitions: partitions, ReplicationFactor: 1,
+		ConfigEntries: map[string]*string{"retention.ms": &forever},
+	}, false)
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Exists tells whether there is such a topic.
+func (c *Cluster) Exists(topic string) (bool, error) {
+	topics, err := c.admin.ListTopics()
+	if err != nil {
+		return false, fmt.Errorf("list topics: %w", err)
+	}
+	_, ok := topics[topic]
+	return ok, nil
+}
+
+// Drop deletes every topic whose name starts with the prefix, and the consumer
+// groups that have no members left.
+func (c *Cluster) Drop(prefix string) error {
+	topics, err := c.admin.ListTopics()
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	var wrong []error
+	for topic := range topics {
+		if strings.HasPrefix(topic, prefix) {
+			if err := c.admin.DeleteTopic(topic); err != nil {
+				wrong = append(wrong, fmt.Errorf("delete topic %s: %w", topic, err))
+			}
+		}
+	}
+	groups, err := c.admin.ListConsumerGroups()
+	if err != nil {
+		return errors.Join(append(wrong, fmt.Errorf("list groups: %w", err))...)
+	}
+	for group := range groups {
+		if !strings.HasPrefix(group, prefix) {
+			continue
+		}
+		// A static member that has just stopped keeps its group until the session
+		// is over; the group then expires by itself.
+		if err := c.admin.DeleteConsumerGroup(group); err != nil && !errors.Is(err, sarama.ErrNonEmptyGroup) {
+			wrong = append(wrong, fmt.Errorf("delete group %s: %w", group, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// Ends returns the high watermark of each partition of a topic.
+func (c *Cluster) Ends(topic string) ([]int64, error) {
+	partitions, err := c.client.Partitions(topic)
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: %w", topic, err)
+	}
+	ends := make([]int64, len(partitions))
+	for _, p := range partitions {
+		if ends[p], err = c.client.GetOffset(topic, p, sarama.OffsetNewest); err != nil {
+			return nil, fmt.Errorf("end of %s/%d: %w", topic, p, err)
+		}
+	}
+	return ends, nil
+}
+
+// Release returns the version that the brokers say they are, "" if they don't.
+func (c *Cluster) Release() string {
+	const setting = "inter.broker.protocol.version"
+	broker, err := c.client.Controller()
+	if err != nil {
+		return ""
+	}
+	entries, err := c.admin.DescribeConfig(sarama.ConfigResource{
+		Type: sarama.BrokerResource, Name: strconv.Itoa(int(broker.ID())), ConfigNames: []string{setting},
+	})
+	if err != nil || len(entries) == 0 {
+		return ""
+	}
+	return entries[0].Value
+}

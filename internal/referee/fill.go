@@ -1,0 +1,49 @@
+package referee
+
+import (
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// Fill writes records to a topic as fast as one client can, keys in order, and
+// returns when all of them are acknowledged.
+func (c *Cluster) Fill(topic string, records iter.Seq2[string, []byte]) error {
+	cfg := Config()
+	cfg.Producer.Return.Successes = true
+	cfg.Producer.Flush.Frequency = 2 * time.Millisecond
+	cfg.Producer.Flush.MaxMessages = 10_000
+	cfg.ChannelBufferSize = 4096
+	brokers := make([]string, 0, len(c.client.Brokers()))
+	for _, b := range c.client.Brokers() {
+		brokers = append(brokers, b.Addr())
+	}
+	producer, err := sarama.NewAsyncProducer(brokers, cfg)
+	if err != nil {
+		return fmt.Errorf("fill topic %s: %w", topic, err)
+	}
+	refused := make(chan error, 1)
+	go func() {
+		for range producer.Successes() { // ends when the producer is closed
+		}
+	}()
+	go func() {
+		defer close(refused)
+		for e := range producer.Errors() {
+			select {
+			case refused <- e.Err:
+			default: // the first one is enough
+			}
+		}
+	}()
+	for key, value := range records {
+		producer.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(key), Value: sarama.ByteEncoder(value)}
+	}
+	producer.AsyncClose() // flushes, then ends both loops above
+	if err := <-refused; err != nil {
+		return fmt.Errorf("fill topic %s: %w", topic, err)
+	}
+	return nil
+}

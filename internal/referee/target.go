@@ -1,0 +1,76 @@
+package referee
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Target is Redis as a referee sees it.
+type Target struct {
+	Client *redis.Client
+}
+
+// Dial returns the Redis at an address. It contacts nothing. The client's own
+// lines on stderr are off: a server that is away is a fault that was made.
+func Dial(addr string) *Target {
+	redis.SetLogger(silence{})
+	return &Target{redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 1, DialerRetries: 1})}
+}
+
+// Claim empties Redis for a run. Without force it refuses if there is anything
+// in it: that may be somebody's data.
+func (t *Target) Claim(ctx context.Context, force bool) error {
+	n, err := t.Client.DBSize(ctx).Result()
+	if err != nil {
+		return fmt.Errorf("redis at %s: %w: is it running?", t.Client.Options().Addr, err)
+	}
+	if n > 0 && !force {
+		return fmt.Errorf("redis at %s holds %d keys, and all of them would be lost: is it the right one? -flush empties it", t.Client.Options().Addr, n)
+	}
+	if err := t.Client.FlushAll(ctx).Err(); err != nil {
+		return fmt.Errorf("empty redis at %s: %w", t.Client.Options().Addr, err)
+	}
+	return nil
+}
+
+// Values calls see for each key, in order, with what Redis holds: nil for none.
+func (t *Target) Values(ctx context.Context, keys []string, see func(i int, value []byte)) error {
+	const at = 2000 // keys a command: a larger one would hold up the others
+	for from := 0; from < len(keys); from += at {
+		part := keys[from:min(from+at, len(keys))]
+		values, err := t.Client.MGet(ctx, part...).Result()
+		if err != nil {
+			return fmt.Errorf("read %d keys of redis: %w", len(part), err)
+		}
+		for i, v := range values {
+			if s, ok := v.(string); ok {
+				see(from+i, []byte(s))
+			} else {
+				see(from+i, nil)
+			}
+		}
+	}
+	return nil
+}
+
+// Count returns how many keys begin with the prefix, by walking through all.
+func (t *Target) Count(ctx context.Context, prefix string) (int, error) {
+	seen := map[string]struct{}{} // a walk may meet a key twice
+	walk := t.Client.Scan(ctx, 0, prefix+"*", 1000).Iterator()
+	for walk.Next(ctx) {
+		seen[walk.Val()] = struct{}{}
+	}
+	if err := walk.Err(); err != nil {
+		return 0, fmt.Errorf("count keys of redis: %w", err)
+	}
+	return len(seen), nil
+}
+
+// Close ends the connections.
+func (t *Target) Close() error { return t.Client.Close() }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
