@@ -47,6 +47,10 @@ func (c Config) groupConfig(application, instance string, b sarama.BalanceStrate
 	s.Consumer.Group.Session.Timeout = c.SessionTimeout
 	s.Consumer.Group.Heartbeat.Interval = heartbeat
 	s.Consumer.Group.Rebalance.Timeout = transactionTimeout
+	// Members that start together disturb each other's joins, and everybody's
+	// commits wait meanwhile: sarama's pause of 2s, up to four times, is a stall.
+	s.Consumer.Group.Rebalance.Retry.Backoff, s.Consumer.Group.Rebalance.Retry.Max = 50*time.Millisecond, 100
+	s.Consumer.Retry.Backoff = 250 * time.Millisecond // after a leader has moved
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{b}
 	return s
 }
