@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -42,7 +44,11 @@ func (s *session) demoCommand() command {
 	d := demo{session: s}
 	return command{
 		name: "demo",
-		help: "run everything on servers of its own, send records, and compare journal, tables and sinks at the end",
+		help: "run on servers of its own, and prove that nothing is lost or doubled",
+		more: `Starts the servers inside the process, creates the topics, sends ten records and
+then a stream of them, and shows how they are processed. At the end it replays
+the journal in memory and compares every row with the tables and the sinks. A
+signal ends the sending; nothing is left behind.`,
 		flags: func(f *flag.FlagSet) {
 			f.IntVar(&d.rate, "rate", 1000, "`records` a second, 0 for as many as possible")
 			f.DurationVar(&d.lasting, "for", 10*time.Second, "`time` to send; without a limit if --records is given and this is not")
@@ -80,9 +86,18 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(d.settings.config.StateDir)
-	if d.topology, d.processor, err = d.session.processor(); err != nil {
+	listener, err := d.listen()
+	if err != nil {
 		return err
 	}
+	d.settings.config.Advertise = cmp.Or(d.settings.config.Advertise, listener.Addr().String())
+	if d.topology, d.processor, err = d.session.processor(); err != nil {
+		listener.Close()
+		return err
+	}
+	view := serve(servers, d.processor, listener)
+	defer view.stop()
+	d.remote = remote{listener.Addr().String(), programName(d.name)}
 	if d.client, err = d.kafka(); err != nil {
 		return err
 	}
@@ -90,12 +105,7 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 	if err := createTopics(d.client, outside(d.topology), demoPartitions); err != nil {
 		return err
 	}
-	fmt.Fprint(d.stderr, d.topology, "\n")
-	view, err := d.serve(servers)
-	if err != nil {
-		return err
-	}
-	defer view.stop()
+	fmt.Fprintf(d.stderr, "%v\nHave a look at %s\n\n", d.topology, view.url)
 
 	running, stopRunning := context.WithCancel(servers)
 	ended := make(chan error, 1)
@@ -117,26 +127,24 @@ func (d *demo) startServers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the demo's servers: %w", err)
 	}
-	for name, value := range flags {
-		if err := d.settings.flags.Set(name, value); err != nil {
-			return fmt.Errorf("the demo's servers set --%s to %q: %w", name, value, err)
+	fmt.Fprint(d.stderr, "Servers of the demo:")
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if err := d.settings.flags.Set(name, flags[name]); err != nil {
+			return fmt.Errorf("the demo's servers set --%s to %q: %w", name, flags[name], err)
 		}
+		fmt.Fprintf(d.stderr, " --%s %s", name, flags[name])
 	}
+	fmt.Fprint(d.stderr, "\n\n")
 	return nil
 }
 
-// serve starts the view, on any port if the usual one is taken.
-func (d *demo) serve(ctx context.Context) (*view, error) {
-	address := cmp.Or(d.settings.address, "localhost:0")
-	v, err := serve(ctx, d.processor, address)
+// listen listens for the view, on any port if the usual one is taken.
+func (d *demo) listen() (net.Listener, error) {
+	l, err := listen(cmp.Or(d.settings.address, "localhost:0"))
 	if err != nil && !d.parser.given["addr"] {
-		v, err = serve(ctx, d.processor, "localhost:0")
+		l, err = listen("localhost:0")
 	}
-	if err == nil {
-		d.remote = remote{v.url[len("http://"):], programName(d.name)}
-		fmt.Fprintf(d.stderr, "Have a look at %s\n\n", v.url)
-	}
-	return v, err
+	return l, err
 }
 
 // play sends records, waits until they have arrived, and compares. A signal
@@ -216,18 +224,18 @@ const settle = 30 * time.Second
 
 // arrive waits until everything that was sent is processed and in the sinks.
 func (d *demo) arrive(ctx context.Context) error {
-	before, moved := processor.Status{}, time.Now()
+	records, moved := int64(0), time.Now()
 	for quiet := 0; quiet < 3; {
 		s := d.processor.Status()
 		switch {
 		case s.State == processor.Failed || s.State == processor.Stopped:
 			return nil // Run tells why
-		case s.Counts != before.Counts:
-			before, moved = s, time.Now()
+		case s.Counts.Records+s.Counts.SinkRows != records:
+			records, moved = s.Counts.Records+s.Counts.SinkRows, time.Now()
 		case time.Since(moved) > settle:
 			return nil // the comparison tells what is missing
 		}
-		if d.arrived(s) {
+		if d.arrived(s, time.Since(moved)) {
 			quiet++
 		} else {
 			quiet = 0
@@ -241,9 +249,12 @@ func (d *demo) arrive(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) arrived(s processor.Status) bool {
+// arrived reports whether all is done. Another instance may have taken part: then
+// fewer records are counted here, and that nothing moves has to do.
+func (d *demo) arrived(s processor.Status, unmoved time.Duration) bool {
 	c := s.Counts
-	if s.State != processor.Running || c.Records+c.Dropped+c.Skipped+c.DeadLetters < d.sent.Load() {
+	counted := c.Records+c.Dropped+c.Skipped+c.DeadLetters >= d.sent.Load()
+	if s.State != processor.Running || !counted && unmoved < 2*time.Second {
 		return false
 	}
 	for _, t := range s.Tasks {

@@ -22,7 +22,7 @@ func (s *session) help(w io.Writer, commands []command) error {
 		return err
 	}
 	fmt.Fprintf(w, "\nFlags of every command; each may also stand in the environment, --state-dir as %s:\n\n", variable("state-dir"))
-	if err := writeFlags(w, s.settings.flags, func(string) bool { return true }); err != nil {
+	if err := writeFlags(w, s.settings.flags); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", exitCodes)
@@ -32,11 +32,14 @@ func (s *session) help(w io.Writer, commands []command) error {
 // helpFor explains a command.
 func (s *session) helpFor(w io.Writer, c command) error {
 	fmt.Fprintf(w, "Usage: %s [flags]\n\n%s.\n", strings.TrimSpace(programName(s.name)+" "+c.name+" "+c.args), sentence(c.help))
+	if c.more != "" {
+		fmt.Fprintf(w, "\n%s\n", c.more)
+	}
 	if c.flags != nil {
 		own := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		c.flags(own)
 		fmt.Fprintf(w, "\nFlags:\n\n")
-		if err := writeFlags(w, own, func(string) bool { return true }); err != nil {
+		if err := writeFlags(w, own); err != nil {
 			return err
 		}
 	}
@@ -44,12 +47,9 @@ func (s *session) helpFor(w io.Writer, c command) error {
 	return err
 }
 
-func writeFlags(w io.Writer, flags *flag.FlagSet, listed func(name string) bool) error {
+func writeFlags(w io.Writer, flags *flag.FlagSet) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	flags.VisitAll(func(f *flag.Flag) {
-		if !listed(f.Name) {
-			return
-		}
 		value, text := flag.UnquoteUsage(f)
 		dashes := "--"
 		if len(f.Name) == 1 {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // A parser reads flags as package flag does, but wherever they stand, and goes
@@ -107,7 +108,14 @@ func plainer(f *flag.Flag, err error) error {
 		return err
 	}
 	if g, ok := f.Value.(flag.Getter); ok {
-		return fmt.Errorf("want a %T", g.Get())
+		switch g.Get().(type) {
+		case time.Duration:
+			return errors.New("want a duration, such as 100ms or 1m30s")
+		case bool:
+			return errors.New("want true or false")
+		case int, int64, uint, uint64, float64:
+			return errors.New("want a number")
+		}
 	}
 	return err
 }

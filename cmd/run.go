@@ -8,8 +8,10 @@ import (
 func (s *session) runCommand() command {
 	return command{
 		name: "run",
-		help: "process records until SIGTERM or SIGINT, and serve the tables at --addr",
-		run:  s.runProcessor,
+		help: "process records, and serve the tables at --addr",
+		more: `Runs until SIGTERM or SIGINT, and then commits what was begun; a second signal
+ends it at once, and the next start goes on from the last commit.`,
+		run: s.runProcessor,
 	}
 }
 
@@ -23,10 +25,11 @@ func (s *session) runProcessor(ctx context.Context, args []string) error {
 	}
 	fmt.Fprint(s.stderr, topo, "\n")
 	if s.settings.address != "" {
-		v, err := serve(ctx, p, s.settings.address)
+		listener, err := listen(s.settings.address)
 		if err != nil {
 			return err
 		}
+		v := serve(ctx, p, listener)
 		defer v.stop()
 		fmt.Fprintf(s.stderr, "The tables are at %s\n", v.url)
 	}

@@ -17,7 +17,11 @@ func (s *session) sendCommand() command {
 	var null bool
 	return command{
 		name: "send", args: "TOPIC [KEY [VALUE]]",
-		help: "send a record, or one for each line KEY<TAB>VALUE of standard input; without a tab the first space divides",
+		help: "send a record, or one for each line of standard input",
+		more: `A value is JSON, checked by the topic's codec before it is sent; the partition is
+the one that Java's producers choose. A line is a key and a value, with a tab
+between them, or else the first space: "tables scan" prints such lines. A bad
+line ends it; what stands before is sent.`,
 		flags: func(f *flag.FlagSet) {
 			f.BoolVar(&null, "null", false, "send tombstones: there is a KEY and no VALUE")
 		},

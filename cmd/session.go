@@ -30,9 +30,10 @@ type session struct {
 // A command is one of tidemark's, or the program's. Its run is given the
 // arguments without flags.
 type command struct {
-	name, args, help string
-	flags            func(*flag.FlagSet)
-	run              func(ctx context.Context, args []string) error
+	name, args string
+	help, more string // one line for the list, and what the command's own help adds
+	flags      func(*flag.FlagSet)
+	run        func(ctx context.Context, args []string) error
 }
 
 // main runs a command to its end or the second signal, and returns the exit code.
@@ -81,7 +82,7 @@ func (s *session) run(ctx context.Context, args []string) error {
 	}
 	i := slices.IndexFunc(commands, func(c command) bool { return c.name == rest[0] })
 	if i < 0 {
-		return usage("there is no command %q%s: see %s help", rest[0], suggestion(rest[0], names(commands)), s.name)
+		return usage("there is no command %q%s (%s help lists them)", rest[0], suggestion(rest[0], names(commands)), s.name)
 	}
 	c := commands[i]
 	if c.flags != nil {

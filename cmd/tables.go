@@ -35,7 +35,9 @@ func (s *session) tablesCommand() command {
 	var what scan
 	return command{
 		name: "tables", args: "[get TABLE KEY | scan TABLE | watch TABLE]",
-		help: "list the tables, get a row, print rows by key, or follow the changes, of the instance at --addr",
+		help: "list the tables, get a row, print rows, or follow the changes",
+		more: `Asks the instance at --addr, which asks others for what it does not have. Rows
+are printed by key, as lines that send reads.`,
 		flags: func(f *flag.FlagSet) {
 			f.StringVar(&what.prefix, "prefix", "", "scan: only rows whose `key` begins so")
 			f.StringVar(&what.from, "from", "", "scan: only rows from this `key` on")

@@ -19,15 +19,20 @@ type view struct {
 	ended  chan error
 }
 
-// serve starts a view at an address. Requests that follow changes end with ctx.
-func serve(ctx context.Context, p *processor.Processor, address string) (*view, error) {
-	listener, err := net.Listen("tcp", address)
+// listen listens at --addr.
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("--addr: %s is taken: does another instance run? Choose another address, or \"\" for no view: %w", address, syscall.EADDRINUSE)
 	case err != nil:
 		return nil, fmt.Errorf("--addr: %w", err)
 	}
+	return l, nil
+}
+
+// serve starts a view. Requests that follow changes end with ctx.
+func serve(ctx context.Context, p *processor.Processor, listener net.Listener) *view {
 	v := &view{
 		server: &http.Server{
 			Handler:           p.Handler(),
@@ -38,7 +43,7 @@ func serve(ctx context.Context, p *processor.Processor, address string) (*view, 
 		ended: make(chan error, 1),
 	}
 	go func() { v.ended <- v.server.Serve(listener) }()
-	return v, nil
+	return v
 }
 
 // stop lets requests end, for a second.
