@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -12,11 +11,6 @@ import (
 	"strings"
 
 	"github.com/tidemark-dev/tidemark/topology"
-)
-
-const (
-	usualLimit   = 100
-	highestLimit = 10_000 // and one more between instances, to know that there are more
 )
 
 // tables lists the tables, with the partitions that are here.
@@ -77,107 +71,6 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	default:
 		h.answerRows(w, r, q)
 	}
-}
-
-// A question is what a request asks of a table.
-type question struct {
-	table    string
-	hop      bool // from another instance: in bytes, to be answered from here
-	local    bool // to be answered from here
-	watch    bool
-	key      []byte // nil: of a range
-	from, to []byte
-	limit    int // 0: without
-}
-
-// question reads the query of a request.
-func (h *handler) question(table string, r *http.Request) (question, error) {
-	q := question{table: table, hop: r.Header.Get(hopHeader) != "", limit: usualLimit}
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return q, err
-	}
-	highest := highestLimit
-	key := func(text string) ([]byte, error) { return h.key(table, text) }
-	if q.hop {
-		q.local, q.limit = true, 0
-		highest++
-		key = func(bytes string) ([]byte, error) { return []byte(bytes), nil }
-	}
-	for name, given := range values {
-		value := given[0]
-		switch name {
-		case "key":
-			q.key, err = key(value)
-		case "from":
-			if value != "" {
-				q.from, err = key(value)
-			}
-		case "to":
-			q.to, err = key(value)
-		case "prefix":
-			if value == "" {
-				break
-			}
-			var prefix []byte
-			if prefix, err = key(value); err == nil {
-				q.from, q.to = later(q.from, prefix), after(prefix)
-			}
-		case "limit":
-			if q.limit, err = strconv.Atoi(value); err != nil || q.limit < 1 || q.limit > highest {
-				err = fmt.Errorf("%q is not a number from 1 to %d", value, highestLimit)
-			}
-		case "local":
-			q.local, err = truth(value, q.local)
-		case "watch":
-			q.watch, err = truth(value, false)
-		default:
-			err = fmt.Errorf("there is no such parameter, but key, prefix, from, to, limit, local and watch")
-		}
-		if err != nil {
-			return q, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return q, nil
-}
-
-// truth reads a switch, which may be set without a value.
-func truth(value string, already bool) (bool, error) {
-	if value == "" {
-		return true, nil
-	}
-	on, err := strconv.ParseBool(value)
-	return on || already, err
-}
-
-// key returns the bytes of a key's text.
-func (h *handler) key(table, text string) ([]byte, error) {
-	raw, err := h.topology.Parse(table, text, nil)
-	if err != nil {
-		return nil, err
-	}
-	if raw.Key == nil {
-		return []byte{}, nil
-	}
-	return raw.Key, nil
-}
-
-// after returns the first key behind all that have a prefix, nil if there is none.
-func after(prefix []byte) []byte {
-	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
-	if len(end) == 0 {
-		return nil
-	}
-	end[len(end)-1]++
-	return end
-}
-
-// later returns the larger of two keys.
-func later(a, b []byte) []byte {
-	if bytes.Compare(a, b) > 0 {
-		return a
-	}
-	return b
 }
 
 // answerRow answers with a row's value.

@@ -1,0 +1,77 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tidemark-dev/tidemark/processor"
+	"github.com/tidemark-dev/tidemark/processor/embedded"
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+func TestSend(t *testing.T) {
+	flags, err := embedded.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(stdin string, args ...string) (int, string) {
+		t.Helper()
+		code, _, stderr := invoke(t, program(), stdin, append([]string{"send", "counts", "--brokers", flags["brokers"]}, args...)...)
+		return code, stderr
+	}
+	if code, stderr := send("", "k", `{"n":1}`); code != 1 || !strings.Contains(stderr, `topic "counts" does not exist`) {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
+	client, err := s.kafka()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := createTopics(client, []string{"counts"}, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		stdin string
+		args  []string
+		code  int
+		want  string
+	}{
+		{"", []string{"k", `{"n":1}`}, 0, "1 record sent"},
+		{"", []string{"k", "--null"}, 0, "1 record sent"},
+		{"a\t{\"n\":2}\n\nb {\"n\": 3}\r\nc d\t{\"n\":4}", nil, 0, "3 records sent"},
+		{"a\nb c\n", []string{"--null"}, 0, "2 records sent"},
+		{"a {\"n\":5}\nb {\"n\":\n", nil, 1, "line 2: topic \"counts\": value"},
+		{"a\n", nil, 1, "line 1: \"a\" has a key and no value"},
+	} {
+		if code, stderr := send(c.stdin, c.args...); code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q %q: exit %d, %s", c.stdin, c.args, code, stderr)
+		}
+	}
+	got := map[string]string{}
+	for partition := range int32(3) {
+		err := readPartition(t.Context(), client, "counts", partition, func(r topology.Raw) error {
+			if p := topology.Partition(r.Key, 3); p != r.Partition {
+				t.Errorf("%s is in partition %d, want %d", r.Key, r.Partition, p)
+			}
+			got[string(r.Key)] += string(r.Value) + ";"
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"k": `{"n":1};;`, "a": `{"n":2};;{"n":5};`, "b": `{"n":3};`, "c d": `{"n":4};`, "b c": ";"}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 12: "12", 123: "123", 1234: "1,234", -123: "-123", -1234567: "-1,234,567"} {
+		if got := grouped(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}
