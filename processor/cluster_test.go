@@ -184,7 +184,7 @@ func (c *cluster) read(topic string) []topology.Raw {
 	ends, next := map[int32]int64{}, map[int32]int64{}
 	for _, p := range c.PartitionInfos(topic) {
 		places[p.Partition] = kgo.NewOffset().AtStart()
-		ends[p.Partition] = p.HighWatermark
+		next[p.Partition], ends[p.Partition] = p.LogStartOffset, p.HighWatermark
 	}
 	client := c.newClient(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: places}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
@@ -192,23 +192,19 @@ func (c *cluster) read(topic string) []topology.Raw {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	byPartition := map[int32][]topology.Raw{}
-	complete := func(quiet bool) bool {
+	missing := func() bool {
 		for p, end := range ends {
-			// What is missing at a quiet end was compacted away.
-			if next[p] < end && !(quiet && c.PartitionInfo(topic, p).LastStableOffset >= end) {
-				return false
+			if next[p] < end {
+				return true
 			}
 		}
-		return true
+		return false
 	}
-	for quiet := false; !complete(quiet); {
-		wait, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
-		fetches := client.PollFetches(wait)
-		cancel()
+	for missing() { // markers are read as well, and compaction keeps a log's last batch
+		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
 			c.t.Fatalf("topic %s: read up to %v of %v: is a transaction still open?", topic, next, ends)
 		}
-		quiet = fetches.NumRecords() == 0
 		fetches.EachRecord(func(r *kgo.Record) {
 			next[r.Partition] = r.Offset + 1
 			if r.Attrs.IsControl() {
