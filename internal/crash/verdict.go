@@ -65,7 +65,7 @@ func (l workload) compare(place string, want, got rows) verdict {
 		case l.counts && has > number:
 			v.Doubled += has - number
 			v.example("%s: %d, not %d", key, has, number)
-		case l.counts && ok:
+		case l.counts:
 			v.Lost += number - has
 			v.example("%s: %d, not %d", key, has, number)
 		case has < number:
