@@ -166,12 +166,17 @@ func (f *follower) advance() error {
 	}
 }
 
-// catchUp reads the changelog up to a committed position.
+// catchUp reads the changelog up to a committed position, and not beyond, be it
+// only over a control record: the target is never ahead of the table, from which
+// it may have to be rebuilt.
 func (f *follower) catchUp(end int64) error {
 	changes, c := f.changelog(), &f.rows
 	defer c.reset()
 	for at := f.place.offset; at < end; {
 		next, stable, err := changes.Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, t time.Time) error {
+			if offset >= end {
+				return nil // committed meanwhile: the table may not have it yet
+			}
 			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.group.Table, Partition: f.partition, Offset: offset}})
 			if !c.full() {
 				return nil
@@ -185,7 +190,7 @@ func (f *follower) catchUp(end int64) error {
 		if err != nil {
 			return err
 		}
-		if next == at && stable >= end {
+		if next = min(next, end); next == at && stable >= end {
 			next = end // the rest was compacted away
 		}
 		if next > at || len(c.rows) > 0 {
