@@ -60,6 +60,10 @@ func (m *member) stay(ctx context.Context) error {
 		began := time.Now()
 		err := m.runSession(ctx)
 		if ctx.Err() != nil {
+			if overtaken(err) {
+				m.log.Info("stopped while the group shared its partitions out: their next owners repeat what was not committed", "error", err)
+				err = nil
+			}
 			return err // of the last commit
 		}
 		var start *startError
@@ -82,6 +86,12 @@ func (m *member) stay(ctx context.Context) error {
 		}
 		_ = sleep(ctx, pause)
 	}
+}
+
+// overtaken tells whether a commit was refused because the group has gone on
+// without the member.
+func overtaken(err error) bool {
+	return errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrUnknownMemberId)
 }
 
 // runSession joins the group, and works until the membership is lost.
