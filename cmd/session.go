@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -180,17 +181,19 @@ func (s *session) topology() (*topology.Topology, error) {
 	return s.program.Build()
 }
 
-// processor builds the topology and a processor for it, as the settings say.
+// processor builds the topology and a processor for it, as the settings say. The
+// error lists all that is wrong with both.
 func (s *session) processor() (*topology.Topology, *processor.Processor, error) {
-	topo, err := s.topology()
-	if err != nil {
-		return nil, nil, err
+	topo, wrong := s.topology()
+	config := s.settings.processor(topo, s.stderr)
+	if err := config.Validate(); err != nil {
+		wrong = errors.Join(wrong, s.settings.inFlags(err))
 	}
-	p, err := processor.New(topo, s.settings.processor(topo, s.stderr))
-	if err != nil {
-		return nil, nil, &failure{exitUsage, s.settings.inFlags(err)}
+	if wrong != nil {
+		return nil, nil, &failure{exitUsage, wrong}
 	}
-	return topo, p, nil
+	p, err := processor.New(topo, config)
+	return topo, p, err
 }
 
 // arguments checks their number.

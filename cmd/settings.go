@@ -63,7 +63,11 @@ func (s *settings) define(f *flag.FlagSet) {
 // processor returns the configuration of a processor for a topology.
 func (s *settings) processor(topo *topology.Topology, log io.Writer) processor.Config {
 	c := s.config
-	c.StateDir = cmp.Or(c.StateDir, "./"+topo.Application()+"-state")
+	application := "application" // to check the settings, if there is no topology
+	if topo != nil {
+		application = topo.Application()
+	}
+	c.StateDir = cmp.Or(c.StateDir, "./"+application+"-state")
 	if s.onBad != 0 {
 		c.Policies = topology.Policies{Decode: s.onBad, Process: s.onBad}
 	}

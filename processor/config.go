@@ -88,6 +88,12 @@ const (
 	StopApplication               // Run returns the error here and on every other instance
 )
 
+// Validate reports every setting that is wrong. It contacts nothing.
+func (c Config) Validate() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults returns the configuration with its defaults, and every setting
 // that is wrong.
 func (c Config) withDefaults() (Config, error) {

@@ -26,10 +26,14 @@ type ElsewhereError struct {
 }
 
 func (e *ElsewhereError) Error() string {
-	if e.Owner == "" {
-		return "another instance has the key, and advertises no address"
+	text := "another instance has the key, and advertises no address"
+	if e.Owner != "" {
+		text = "another instance has the key, at " + e.Owner
 	}
-	return fmt.Sprintf("another instance has the key, at %s: %v", e.Owner, e.Err)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
 }
 
 func (e *ElsewhereError) Unwrap() error { return e.Err }

@@ -25,9 +25,9 @@ type Header struct {
 
 // A Position is a place in a topic.
 type Position struct {
-	Topic     string
-	Partition int32
-	Offset    int64
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
 }
 
 // String returns "topic/partition@offset".
