@@ -125,6 +125,11 @@ func (f *follower) trouble(err error) {
 
 // once opens the target and follows until something is wrong.
 func (f *follower) once() error {
+	if f.epoch == 0 && f.reached(f.sink) {
+		if err := f.owns(); err != nil {
+			return err // whoever has fenced us may do so
+		}
+	}
 	stands, err := f.sink.Open(f.ctx, f.from, f.epoch)
 	if err != nil {
 		return err
@@ -132,6 +137,9 @@ func (f *follower) once() error {
 	f.epoch = stands.Epoch
 	f.reach(f.sink)
 	if f.place, err = f.locate(stands.Position); err != nil {
+		if err := f.owns(); err != nil {
+			return err // our table may be older than what the target has had
+		}
 		f.log.Info("sink is rebuilt from the table", "sink", f.sink.String(), "partition", f.partition, "reason", err)
 		if err := f.rebuild(stands.Position); err != nil {
 			return fmt.Errorf("rebuilding: %w", err)

@@ -154,6 +154,28 @@ func (s *session) takenOver(ctx context.Context, partition int32) (own bool, err
 	}
 }
 
+// owns asks Kafka whether the tasks still own their partitions: an instance that
+// was cut off, or stood still, learns late that it has lost them.
+func (s *session) owns() error {
+	b, err := s.client.Coordinator(s.group.Name)
+	if err != nil {
+		return err
+	}
+	r, err := b.Heartbeat(&sarama.HeartbeatRequest{
+		Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
+		MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
+	})
+	if err != nil {
+		_ = b.Close()
+	} else if r.Err != sarama.ErrNoError && r.Err != sarama.ErrRebalanceInProgress {
+		err = r.Err
+	}
+	if err != nil {
+		return fmt.Errorf("is the partition still ours? %w", err)
+	}
+	return nil
+}
+
 // fail ends the session without a commit.
 func (s *session) fail(err error) { s.cancel(err) }
 
