@@ -18,9 +18,9 @@ import (
 // A fleet is the workers, each a process with a directory and a port of its own.
 type fleet struct {
 	workers []*worker
+	kafka   *server
 	mu      sync.Mutex
 	exits   []string // of processes that nobody had told to end
-	hung    int      // that did not end after SIGTERM
 }
 
 // A worker is one place of the fleet. Faults that are after the same worker wait
@@ -32,16 +32,15 @@ type worker struct {
 	log   string
 
 	mu     sync.Mutex
-	cmd    *exec.Cmd // nil while there is no process
-	stdin  func() error
-	told   bool          // to end
+	cmd    *exec.Cmd     // nil while there is no process
+	told   time.Time     // when it was told to end, zero if it was not
 	ended  chan struct{} // of the current process
 	closed bool          // no process is started any more
 	lives  int
 }
 
-func newFleet(o options, run, dir, redis string) (*fleet, error) {
-	f := &fleet{}
+func newFleet(o options, run, dir, redis string, kafka *server) (*fleet, error) {
+	f := &fleet{kafka: kafka}
 	names := ""
 	for i, l := range o.workloads {
 		if i > 0 {
@@ -90,8 +89,7 @@ func (w *worker) start() error {
 	defer log.Close() // the process has its own
 	cmd := exec.Command(self, "work", string(text))
 	cmd.Stdout, cmd.Stderr = log, log
-	in, err := cmd.StdinPipe()
-	if err != nil {
+	if _, err := cmd.StdinPipe(); err != nil { // its end tells the process that we are gone
 		return err
 	}
 	w.lives++
@@ -99,7 +97,7 @@ func (w *worker) start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start a worker: %w", err)
 	}
-	w.cmd, w.stdin, w.told, w.ended = cmd, in.Close, false, make(chan struct{})
+	w.cmd, w.told, w.ended = cmd, time.Time{}, make(chan struct{})
 	go w.wait(cmd, w.ended)
 	return nil
 }
@@ -109,18 +107,21 @@ func (w *worker) wait(cmd *exec.Cmd, ended chan struct{}) {
 	err := cmd.Wait()
 	w.mu.Lock()
 	w.cmd = nil
-	by := !w.told
+	told := w.told
 	w.mu.Unlock()
 	close(ended)
-	if !by && err != nil && cmd.ProcessState.Exited() { // not by a signal: SIGTERM must end it with 0
-		w.fleet.note("%s: after SIGTERM: %v", filepath.Base(w.log), err)
-	}
-	if by {
+	if told.IsZero() {
 		w.fleet.note("%s: by itself: %v: %s", filepath.Base(w.log), err, w.lastWords())
 		time.Sleep(time.Second)
 		if err := w.start(); err != nil {
 			w.fleet.note("%s: %v", filepath.Base(w.log), err)
 		}
+		return
+	}
+	// A signal ends a process as it was meant to. After SIGTERM it must end with
+	// 0, unless Kafka was not there to take its last commit.
+	if err != nil && cmd.ProcessState.Exited() && !w.fleet.kafka.missed(told) {
+		w.fleet.note("%s: after SIGTERM: %v: %s", filepath.Base(w.log), err, w.lastWords())
 	}
 }
 
@@ -158,7 +159,9 @@ func (w *worker) signal(s syscall.Signal, end bool) <-chan struct{} {
 		close(none)
 		return none
 	}
-	w.told = w.told || end
+	if end && w.told.IsZero() {
+		w.told = time.Now()
+	}
 	_ = w.cmd.Process.Signal(s) // it may end by itself just now
 	return w.ended
 }

@@ -14,6 +14,10 @@ import (
 type server struct {
 	script string
 	fault  sync.Mutex // held while one goes on
+
+	mu   sync.Mutex
+	gone bool
+	back time.Time // when it came back last
 }
 
 func (s *server) do(what string) error {
@@ -28,6 +32,8 @@ func (s *server) do(what string) error {
 func (s *server) away(how string, d time.Duration) error {
 	s.fault.Lock()
 	defer s.fault.Unlock()
+	s.set(true)
+	defer s.set(false)
 	failed := s.do(how)
 	time.Sleep(d)
 	for range 3 {
@@ -36,4 +42,18 @@ func (s *server) away(how string, d time.Duration) error {
 		}
 	}
 	return failed
+}
+
+func (s *server) set(gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone, s.back = gone, time.Now()
+}
+
+// missed tells whether the server was away at some time since then, or had just
+// come back.
+func (s *server) missed(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone || s.back.After(since.Add(-5*time.Second))
 }

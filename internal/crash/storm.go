@@ -18,8 +18,8 @@ type storm struct {
 	fleet  *fleet
 	proxy  *proxy
 	client *redis.Client
-	kafka  server
-	redis  server
+	kafka  *server
+	redis  *server
 	stalls sync.Mutex
 
 	mu     sync.Mutex

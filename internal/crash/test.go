@@ -47,14 +47,15 @@ func test(ctx context.Context, o options) error {
 		return err
 	}
 	defer through.close()
-	f, err := newFleet(o, run, dir, through.addr())
+	kafka := &server{script: o.kafkaScript}
+	f, err := newFleet(o, run, dir, through.addr(), kafka)
 	if err != nil {
 		return err
 	}
 	defer f.close(true)
 	s := &storm{
 		fleet: f, proxy: through, client: target.Client, made: map[string]int{},
-		kafka: server{script: o.kafkaScript}, redis: server{script: o.redisScript},
+		kafka: kafka, redis: &server{script: o.redisScript},
 	}
 	r := &result{Run: run, Seed: o.seed, NotMade: missing, Faults: s.made, Dir: dir}
 	if err := r.play(ctx, o, s, target, faults); err != nil {

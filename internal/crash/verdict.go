@@ -59,7 +59,7 @@ func (l workload) expected(ctx context.Context, c *referee.Cluster, run string) 
 func (l workload) compare(place string, want, got rows) verdict {
 	v := verdict{Place: l.name + " " + place}
 	for key, number := range want {
-		has, ok := got[key]
+		has := got[key]
 		switch {
 		case has == number:
 		case l.counts && has > number:

@@ -3,6 +3,7 @@ package referee
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,7 +17,11 @@ type Target struct {
 // lines on stderr are off: a server that is away is a fault that was made.
 func Dial(addr string) *Target {
 	redis.SetLogger(silence{})
-	return &Target{redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 1, DialerRetries: 1})}
+	return &Target{redis.NewClient(&redis.Options{
+		Addr: addr, DialerRetries: 1,
+		// The pool repeats its last error for up to a second after Redis is back.
+		MaxRetries: 10, MinRetryBackoff: 50 * time.Millisecond, MaxRetryBackoff: time.Second,
+	})}
 }
 
 // Claim empties Redis for a run. Without force it refuses if there is anything
