@@ -3,6 +3,7 @@ package processor_test
 import (
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,158 @@ func TestJoinDisturbed(t *testing.T) {
 	}
 	c.produce(journal.Name, greetings(100, 10)...)
 	c.materialized(i)
+}
+
+// workerCounting is a cluster with one worker, which has records to count.
+func workerCounting(t *testing.T) (*cluster, *worker) {
+	t.Helper()
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 4, nil)
+	c.create(counts.Name, 2, nil)
+	c.produce(journal.Name, greetings(300, 30)...)
+	return c, c.spawn(workerSpec{Dir: t.TempDir()})
+}
+
+// A worker is killed with records and outputs in an open transaction. The
+// survivor serves its partitions when the session is over, not when the
+// transaction is.
+func TestTakeoverFromKilled(t *testing.T) {
+	c, w := workerCounting(t)
+	c.drained("count-"+counted.Name, journal.Name)
+	survivor := c.start(c.count(), nil)
+	survivor.await(processor.Running)
+	eventually(t, func() error {
+		if n := len(survivor.Status().Tasks); n != 2 {
+			return fmt.Errorf("the survivor has %d partitions of 4", n)
+		}
+		return nil
+	})
+	c.freeze(w)
+	if open := c.unstable(); open == 0 {
+		t.Fatal("the worker has left no transaction open")
+	}
+	died := time.Now()
+	w.signal(syscall.SIGKILL)
+	w.killed()
+	c.produce(journal.Name, greetings(300, 30)...)
+	c.drained("count-"+counted.Name, journal.Name)
+	// The session takes 3s, the transaction 10s and more.
+	if took := time.Since(died); took > 7*time.Second {
+		t.Errorf("taken over after %v", took)
+	} else {
+		t.Logf("taken over after %v", took)
+	}
+	c.counted(survivor)
+	if !survivor.log.contains("ending the transaction of a partition's last owner") {
+		t.Error("the survivor has not ended the transaction of the dead owner")
+	}
+}
+
+// unstable returns how many partitions have an open transaction.
+func (c *cluster) unstable() (n int) {
+	for _, topic := range []string{counts.Name, "count-" + counted.Name + "-table"} {
+		for _, p := range c.PartitionInfos(topic) {
+			if p.LastStableOffset < p.HighWatermark {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// An instance that stops in good order gives its partitions up at once, and has
+// left the group.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 4, nil)
+	c.create(counts.Name, 2, nil)
+	c.produce(journal.Name, greetings(300, 30)...)
+	one, two := c.start(c.count(), nil), c.start(c.count(), nil)
+	c.shared(one, two)
+	c.produce(journal.Name, greetings(300, 30)...)
+	began := time.Now()
+	if err := one.stop(); err != nil {
+		t.Error(err)
+	}
+	info := c.GroupInfo("count-" + counted.Name)
+	if len(info.Members) != 1 {
+		t.Errorf("the group has %d members, want 1", len(info.Members))
+	}
+	c.produce(journal.Name, greetings(300, 30)...)
+	c.drained("count-"+counted.Name, journal.Name)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("handed over after %v: the session timeout is 3s", took)
+	}
+	c.counted(two)
+	if err := two.stop(); err != nil {
+		t.Error(err)
+	}
+	info = c.GroupInfo("count-" + counted.Name)
+	if len(info.Members) != 0 {
+		t.Errorf("the group still has %d members", len(info.Members))
+	}
+	for p, commit := range info.Commits[journal.Name] {
+		if commit.Metadata != "" {
+			t.Errorf("partition %d is still marked as that of %q", p, commit.Metadata)
+		}
+	}
+}
+
+// A process is stopped in the middle of a commit for longer than its session,
+// and then goes on with it: the commit is refused, and the process joins again by
+// itself. Nothing is counted twice.
+func TestZombie(t *testing.T) {
+	c, zombie := workerCounting(t)
+	survivor := c.start(c.count(), nil)
+	has := func(n int) func() bool { return func() bool { return len(survivor.Status().Tasks) == n } }
+	c.until(has(2))
+	c.freeze(zombie)
+	zombie.signal(syscall.SIGSTOP)
+	c.until(has(4))
+	c.drained("count-"+counted.Name, journal.Name)
+	zombie.signal(syscall.SIGUSR1)
+	zombie.signal(syscall.SIGCONT)
+	c.until(has(2))
+	c.counted()
+	zombie.signal(syscall.SIGTERM)
+	<-zombie.ended
+	if zombie.err != nil {
+		t.Errorf("the zombie ended with %v", zombie.err)
+	}
+	if !zombie.log.contains("waiting") {
+		t.Error("the zombie has not noticed")
+	}
+	c.counted(survivor)
+}
+
+// A changelog that is made anew under a running process is noticed at the next
+// commit: the table goes on from what the new topic holds, and so does Redis.
+func TestChangelogRecreated(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 2, nil)
+	c.produce(journal.Name, greetings(200, 20)...)
+	i := c.start(c.hello(), nil)
+	c.materialized(i)
+	changelog := "hello-" + hellos.Name + "-table"
+	if err := c.DeleteTopic(changelog); err != nil {
+		t.Fatal(err)
+	}
+	c.create(changelog, 2, map[string]string{"cleanup.policy": "compact"})
+	for k := range 40 {
+		c.produce(journal.Name, greeting(k%10, 1000+k))
+		c.drained("hello-"+hellos.Name, journal.Name)
+	}
+	want := lastValues(c.read(changelog))
+	if len(want) == 0 {
+		t.Error("the new changelog is empty")
+	}
+	c.hold(changelog, hellos.Name, want, i)
+	if !i.log.contains("another incarnation") {
+		t.Error("the log says nothing")
+	}
 }
 
 // shared waits until the instances run and have all partitions of the journal,

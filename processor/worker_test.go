@@ -30,7 +30,8 @@ type workerSpec struct {
 	Commit  int  // of which commit with records, from 1
 }
 
-// work is the worker's main. It ends in good order on SIGTERM.
+// work is the worker's main. It ends in good order on SIGTERM, and waits
+// in a commit from one SIGUSR1 to the next.
 func work(spec string) (code int) {
 	var w workerSpec
 	if err := json.Unmarshal([]byte(spec), &w); err != nil {
@@ -49,10 +50,18 @@ func work(spec string) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	freeze := make(chan os.Signal, 1)
+	signal.Notify(freeze, syscall.SIGUSR1)
 	commits, published := 0, int64(0)
 	p.OnStep(func(step int) {
 		if now := p.Status().Counts.Published; now > published { // not one that only marks partitions
 			commits, published = commits+1, now
+			select {
+			case <-freeze:
+				fmt.Fprintln(os.Stderr, frozen)
+				<-freeze
+			default:
+			}
 		}
 		if step == w.Step && commits == w.Commit {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -109,6 +118,23 @@ func (c *cluster) spawn(w workerSpec) *worker {
 		}
 	})
 	return k
+}
+
+const frozen = "frozen in a commit"
+
+// freeze has the worker's next commit with records wait after step 1, while
+// records come in.
+func (c *cluster) freeze(k *worker) {
+	c.t.Helper()
+	k.signal(syscall.SIGUSR1)
+	c.until(func() bool { return k.log.contains(frozen) })
+}
+
+func (k *worker) signal(s os.Signal) {
+	k.t.Helper()
+	if err := k.Process.Signal(s); err != nil {
+		k.t.Fatal(err)
+	}
 }
 
 // killed waits until the worker is dead by SIGKILL.
