@@ -222,7 +222,7 @@ func (t *task) status() TaskStatus {
 	s := TaskStatus{
 		Group: t.group.Name, Table: t.group.Store, Partition: t.partition, State: Restoring,
 		Committed: topology.Position{Topic: t.group.Input, Partition: t.partition, Offset: t.progress.Load()},
-		Restore:   t.left.Load(), Sinks: []SinkStatus{},
+		Restore:   max(0, t.left.Load()), Sinks: []SinkStatus{},
 	}
 	if t.ready() {
 		s.State = Running

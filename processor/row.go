@@ -74,7 +74,7 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	}
 	owners, err := p.owners(ctx, table)
 	if err != nil {
-		return r, fmt.Errorf("%w: owner of partition %d: %w", ErrRestoring, r.Partition, err)
+		return r, err
 	}
 	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && m.status() == Running {
 		return r, &ElsewhereError{Owner: owner}
@@ -244,12 +244,12 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	}
 	b, err := p.client.Coordinator(m.group.Name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
 	resp, err := b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}})
 	if err != nil {
 		_ = b.Close()
-		return nil, err
+		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
 	owners := make([]string, m.partitions)
 	for _, g := range resp.Groups {
