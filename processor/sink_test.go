@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,6 +22,9 @@ import (
 	"github.com/tidemark-dev/tidemark/sinks"
 	"github.com/tidemark-dev/tidemark/topology"
 )
+
+// quiet is for processors that are not started by a cluster.
+var quiet = slog.New(slog.DiscardHandler)
 
 const fence = "tidemark:fence:hello-state-store:"
 
