@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	commitTick  = time.Millisecond // how often to look whether the input has run dry
-	commitRows  = 50_000           // records of one task in a transaction
-	commitBytes = 4 << 20          // of rows in a transaction, of all tasks
-	farBehind   = 10_000           // records of lag beyond which nobody waits for a single one
-	stretch     = 5                // times CommitInterval when far behind
-	sendRows    = 20_000           // rows of a task that go to the changelog before the commit does
+	commitTick  = 500 * time.Microsecond // how often to look whether the input has run dry
+	commitRows  = 50_000                 // records of one task in a transaction
+	commitBytes = 4 << 20                // of rows in a transaction, of all tasks
+	farBehind   = 10_000                 // records of lag beyond which nobody waits for a single one
+	stretch     = 5                      // times CommitInterval when far behind
+	sendRows    = 20_000                 // rows of a task that go to the changelog before the commit does
 )
 
 // commitLoop sleeps until a record opens the transaction, and then looks every
@@ -87,17 +87,16 @@ func (s *session) commit() {
 	began := time.Now()
 
 	// 1. What runs has finished, and new records wait at the gate. The last rows
-	// go to the changelog, and everything sent is acknowledged.
+	// are on their way to the changelog.
 	for _, t := range tasks {
 		t.sendRows(0)
 	}
-	err := s.producer.Flush()
+	s.producer.Push()
 	s.step(1)
 
-	// 2. The offsets join the transaction. A stale owner is refused here.
-	if err == nil {
-		err = s.producer.AddOffsets(s.offsets(tasks), s.membership())
-	}
+	// 2. The brokers have every record, and the offsets join the transaction. A
+	// stale owner is refused here.
+	err := s.producer.AddOffsets(s.offsets(tasks), s.membership())
 	s.step(2)
 
 	// 3. The transaction is committed. If the answer is lost, the changelog and

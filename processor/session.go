@@ -51,7 +51,7 @@ type takeover struct {
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
 func newSession(m *member) (*session, error) {
-	producer, err := txn.NewProducer(m.writer, m.transactionalID(), transactionTimeout)
+	producer, err := txn.NewProducer(m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}

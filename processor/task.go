@@ -149,7 +149,9 @@ func (t *task) process(batch []*sarama.ConsumerMessage) {
 			return
 		}
 	}
-	t.sendRows(sendRows)
+	if t.sendRows(sendRows) {
+		t.producer.Push()
+	}
 	first := t.records == 0
 	t.next = batch[len(batch)-1].Offset + 1
 	if t.records += len(batch); first {
@@ -200,12 +202,12 @@ func (t *task) publish(r *topology.Raw) error {
 	return nil
 }
 
-// sendRows sends the rows that are not yet on their way to the changelog, if
+// sendRows queues the rows that are not yet on their way to the changelog, if
 // there are more than keep. They are pinned to the task's partition, whatever
 // their keys are.
-func (t *task) sendRows(keep int) {
+func (t *task) sendRows(keep int) bool {
 	if t.store == nil || t.store.Waiting() <= keep {
-		return
+		return false
 	}
 	rows := t.store.Unsent()
 	records := make([]sarama.Record, len(rows))
@@ -217,6 +219,7 @@ func (t *task) sendRows(keep int) {
 	}
 	t.producer.Send(t.group.Table, t.partition, sent, times)
 	t.counts.rows.Add(int64(len(rows)))
+	return true
 }
 
 // checkPartition notices a journal that is not partitioned as Java does. All

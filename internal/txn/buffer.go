@@ -56,34 +56,21 @@ func (p *Producer) Publish(topic string, partition int32, key, value []byte, hea
 		p.buffers[at] = b
 	}
 	if b.bytes > 0 && b.bytes+len(key)+len(value) > batchBytes {
-		p.flushBuffer(at, b)
+		p.queueBuffer(at, b)
+		p.push()
 	}
 	if b.add(key, value, headers, time); len(b.records) >= batchRecords {
-		p.flushBuffer(at, b)
+		p.queueBuffer(at, b)
+		p.push()
 	}
 }
 
-func (p *Producer) flushBuffers() {
-	var waiting []place
-	for at, b := range p.buffers {
-		if len(b.records) > 0 {
-			waiting = append(waiting, at)
-		}
-	}
-	if err := p.enlist(waiting...); err != nil {
-		p.fail(err)
-		return
-	}
-	for _, at := range waiting {
-		p.flushBuffer(at, p.buffers[at])
-	}
-}
-
-// flushBuffer sends what a buffer holds. The request keeps the slices.
-func (p *Producer) flushBuffer(at place, b *buffer) {
+// queueBuffer queues what a buffer holds, and empties it.
+func (p *Producer) queueBuffer(at place, b *buffer) {
 	if len(b.records) == 0 {
 		return
 	}
-	p.produce(at, b.records, b.times)
-	b.records, b.times, b.bytes = make([]*sarama.Record, 0, len(b.records)), b.times[:0], 0
+	p.queue = append(p.queue, batch{at, b.records, b.times, b.bytes})
+	n := len(b.records)
+	b.records, b.times, b.bytes = make([]*sarama.Record, 0, n), make([]int64, 0, n), 0
 }

@@ -14,15 +14,19 @@ const patience = 20 * time.Second
 // Offsets are the places from which a group goes on, by topic.
 type Offsets map[string][]*sarama.PartitionOffsetMetadata
 
-// AddOffsets adds the group's offsets to the open transaction. The broker takes
+// AddOffsets waits until the brokers have every record that was pushed, and adds
+// the group's offsets to the open transaction. The broker takes
 // them only from a member of the current generation (KIP-447). Without
 // transactions they are committed here: after the records, so that a crash
 // between the two repeats them.
 func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
-	var err error
-	if p.id == "" {
+	err := p.Flush() // a broker confirms one request of a producer at a time to be of its transaction
+	switch {
+	case err != nil:
+		return err
+	case p.id == "":
 		err = p.commitOffsets(offsets, m)
-	} else {
+	default:
 		err = p.addOffsets(offsets, m)
 	}
 	if err != nil {
@@ -36,16 +40,7 @@ func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 func (p *Producer) Commit() error { return p.end(true) }
 
 func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
-	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
-		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
-			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: m.GroupID,
-		})
-		if err != nil {
-			return nil, err
-		}
-		return answer(r.Err), nil
-	})
-	if err != nil {
+	if err := p.addGroup(); err != nil {
 		return err
 	}
 	b, err := p.client.Coordinator(m.GroupID)
@@ -95,6 +90,7 @@ func (p *Producer) end(commit bool) error {
 
 func (p *Producer) begin() {
 	clear(p.enlisted)
+	p.grouped = false
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.ends, p.ended = p.ended, p.ends
@@ -132,23 +128,33 @@ func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadat
 	return nil
 }
 
-// enlist adds partitions to the transaction, with one request. mu is held.
+// enlist adds partitions to the transaction, with one request, and at first the
+// group. While the coordinator takes that down it confirms to nobody that a
+// partition is of the transaction, and leaders refuse records for it: so all
+// that was sent is answered before, and all that follows is sent after. mu is
+// held.
 func (p *Producer) enlist(places ...place) error {
-	if p.id == "" {
-		return nil
-	}
 	fresh := map[string][]int32{}
 	for _, at := range places {
 		if !p.enlisted[at] {
+			p.enlisted[at] = true // also if it fails: then it is unknown
 			fresh[at.topic] = append(fresh[at.topic], at.partition)
 		}
 	}
-	if len(fresh) == 0 {
+	if p.id == "" || len(fresh) == 0 {
 		return nil
 	}
-	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+	p.unacked.Wait()
+	if err := p.addPartitions(fresh); err != nil {
+		return fmt.Errorf("adding partitions to the transaction: %w", err)
+	}
+	return p.addGroup()
+}
+
+func (p *Producer) addPartitions(partitions map[string][]int32) error {
+	return coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
-			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: fresh,
+			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
 		if err != nil {
 			return nil, err
@@ -163,11 +169,24 @@ func (p *Producer) enlist(places ...place) error {
 		}
 		return first, nil
 	})
-	for _, at := range places {
-		p.enlisted[at] = true // also if that is unknown
+}
+
+func (p *Producer) addGroup() error {
+	if p.grouped {
+		return nil
 	}
+	p.grouped = true // also if it fails: then it is unknown
+	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
+			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return answer(r.Err), nil
+	})
 	if err != nil {
-		return fmt.Errorf("adding partitions to the transaction: %w", err)
+		return fmt.Errorf("adding group %q to the transaction: %w", p.group, err)
 	}
 	return nil
 }

@@ -17,12 +17,13 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// A Producer writes one transaction after the other. Send and Publish may be
-// called by several goroutines at once, the others by one while none of those
+// A Producer writes one transaction after the other. Send, Publish and Push may
+// be called by several goroutines at once, the others by one while none of those
 // runs. After the first error it does nothing any more.
 type Producer struct {
 	client sarama.Client
 	id     string // transactional id; "" without transactions
+	group  string // whose offsets are in each transaction
 	pid    int64
 	epoch  int16
 
@@ -30,8 +31,10 @@ type Producer struct {
 
 	mu       sync.Mutex
 	enlisted map[place]bool // partitions of the open transaction
+	grouped  bool           // the group's offsets are of it, too
 	sequence map[place]int32
-	buffers  map[place]*buffer
+	buffers  map[place]*buffer // published, and not yet queued
+	queue    []batch           // not yet written
 
 	// acks is a lock of its own: answers come while a sender holds mu and waits
 	// for another answer on the same connection.
@@ -58,9 +61,11 @@ const (
 // of the id left open, by commit if its commit was decided, else by abort, and
 // fences that holder. Without an id records are written outside of
 // transactions, in order and without doubles of their own.
-func NewProducer(client sarama.Client, id string, timeout time.Duration) (*Producer, error) {
+//
+// Transactions carry the offsets of a group.
+func NewProducer(client sarama.Client, id, group string, timeout time.Duration) (*Producer, error) {
 	p := &Producer{
-		client: client, id: id,
+		client: client, id: id, group: group,
 		enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
 		ends: map[place]int64{}, ended: map[place]int64{},
 	}
@@ -81,10 +86,9 @@ func Fence(client sarama.Client, id string, timeout time.Duration) error {
 	return nil
 }
 
-// Send writes records to a partition. They and what they point to must not
+// Send queues records for a partition. They and what they point to must not
 // change until Flush has returned.
 func (p *Producer) Send(topic string, partition int32, records []*sarama.Record, times []int64) {
-	at := place{topic, partition}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(records) > 0 {
@@ -93,71 +97,25 @@ func (p *Producer) Send(topic string, partition int32, records []*sarama.Record,
 			size += len(records[n].Key) + len(records[n].Value) + recordCost
 			n++
 		}
-		p.produce(at, records[:n], times[:n])
+		p.queue = append(p.queue, batch{place{topic, partition}, records[:n], times[:n], size})
 		records, times = records[n:], times[n:]
 	}
 }
 
-// produce sends one batch. The first of a partition in a transaction enlists it
-// and, with it, whatever else is buffered.
-func (p *Producer) produce(at place, records []*sarama.Record, times []int64) {
-	if err := p.enlist(at); err != nil {
-		p.fail(err)
+// Push writes what is queued and published. It does not wait for the answers.
+func (p *Producer) Push() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at, b := range p.buffers {
+		p.queueBuffer(at, b)
 	}
-	if p.failed() != nil {
-		return
-	}
-	first, newest := times[0], times[0]
-	for i, r := range records {
-		r.OffsetDelta = int64(i)
-		r.TimestampDelta = time.Duration(times[i]-first) * time.Millisecond
-		newest = max(newest, times[i])
-	}
-	n := int32(len(records))
-	batch := &sarama.RecordBatch{
-		Version: 2, Records: records, LastOffsetDelta: n - 1,
-		FirstTimestamp: time.UnixMilli(first), MaxTimestamp: time.UnixMilli(newest),
-		ProducerID: p.pid, ProducerEpoch: p.epoch, FirstSequence: p.sequence[at], IsTransactional: p.id != "",
-	}
-	p.sequence[at] = (p.sequence[at] + n) & 0x7fffffff
-	req := &sarama.ProduceRequest{Version: 7, RequiredAcks: sarama.WaitForAll, Timeout: 10_000}
-	if p.id != "" {
-		req.TransactionalID = &p.id
-	}
-	req.AddBatch(at.topic, at.partition, batch)
-	leader, err := p.client.Leader(at.topic, at.partition)
-	if err != nil {
-		p.fail(fmt.Errorf("producing to %s: %w", at, err))
-		return
-	}
-	p.unacked.Add(1)
-	err = leader.AsyncProduce(req, func(resp *sarama.ProduceResponse, err error) {
-		defer p.unacked.Done()
-		p.acknowledge(at, n, resp, err)
-	})
-	if err != nil {
-		p.unacked.Done()
-		_ = leader.Close()
-		p.fail(fmt.Errorf("producing to %s: %w", at, err))
-	}
+	p.push()
 }
 
-func (p *Producer) acknowledge(at place, n int32, resp *sarama.ProduceResponse, err error) {
-	var block *sarama.ProduceResponseBlock
-	if err == nil {
-		if block = resp.GetBlock(at.topic, at.partition); block == nil {
-			err = sarama.ErrIncompleteResponse
-		} else {
-			err = answer(block.Err)
-		}
-	}
-	if err != nil {
-		p.fail(fmt.Errorf("producing to %s: %w", at, err))
-		return
-	}
-	p.acks.Lock()
-	defer p.acks.Unlock()
-	p.ends[at] = max(p.ends[at], block.Offset+int64(n))
+// Flush waits until the brokers have everything that was pushed.
+func (p *Producer) Flush() error {
+	p.unacked.Wait()
+	return p.failed()
 }
 
 func (p *Producer) fail(err error) {
@@ -174,15 +132,6 @@ func (p *Producer) failed() error {
 	return p.err
 }
 
-// Flush sends what is buffered and waits until the brokers have everything.
-func (p *Producer) Flush() error {
-	p.mu.Lock()
-	p.flushBuffers()
-	p.mu.Unlock()
-	p.unacked.Wait()
-	return p.failed()
-}
-
 // End returns the offset after the last record that the last transaction to be
 // committed wrote to a partition, if it wrote one.
 func (p *Producer) End(topic string, partition int32) (end int64, ok bool) {
@@ -195,7 +144,7 @@ func (p *Producer) End(topic string, partition int32) (end int64, ok bool) {
 // Close aborts what is open, so that readers need not wait for its timeout.
 func (p *Producer) Close() error {
 	p.unacked.Wait()
-	if p.id == "" || len(p.enlisted) == 0 || errors.Is(p.failed(), sarama.ErrInvalidProducerEpoch) {
+	if p.id == "" || len(p.enlisted) == 0 && !p.grouped || errors.Is(p.failed(), sarama.ErrInvalidProducerEpoch) {
 		return nil
 	}
 	return p.end(false)
