@@ -31,8 +31,9 @@ type watched struct {
 	workload
 	key, redisKey string
 	floor         int64
-	deleted       bool // the floor is a tombstone's
-	present       bool // seen since Redis was last emptied
+	deleted       bool   // the floor is a tombstone's
+	present       bool   // seen since Redis was last emptied
+	wrong         string // the row that was counted last, "" after a right one
 }
 
 // A stepBack is a row that Redis must not have shown.
@@ -101,9 +102,13 @@ func (w *watcher) see(r *watched, text string) {
 		err = errors.New("of an aborted transaction")
 	}
 	if err == nil && (number > r.floor || number == r.floor && !r.deleted) {
-		r.floor, r.deleted = number, false
+		r.floor, r.deleted, r.wrong = number, false, ""
 		return
 	}
+	if text == r.wrong {
+		return // still the same step back
+	}
+	r.wrong = text
 	w.total++
 	if len(w.back) < 20 {
 		w.back = append(w.back, stepBack{r.key, r.floor, text, time.Now().Format("15:04:05.000")})
