@@ -97,7 +97,7 @@ func overtaken(err error) bool {
 // runSession joins the group, and works until the membership is lost.
 func (m *member) runSession(ctx context.Context) error {
 	m.counts.sessions.Add(1)
-	if err := m.client.RefreshMetadata(); err != nil {
+	if err := errors.Join(m.client.RefreshMetadata(), m.writer.RefreshMetadata()); err != nil {
 		return explain(err)
 	}
 	s, err := newSession(m)
