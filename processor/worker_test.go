@@ -87,6 +87,7 @@ func (failing) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 type worker struct {
 	*exec.Cmd
 	t     testing.TB
+	dir   string
 	log   logBuffer
 	ended chan struct{}
 	err   error // of Wait
@@ -100,7 +101,7 @@ func (c *cluster) spawn(w workerSpec) *worker {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	k := &worker{Cmd: exec.Command(os.Args[0]), t: c.t, ended: make(chan struct{})}
+	k := &worker{Cmd: exec.Command(os.Args[0]), t: c.t, dir: w.Dir, ended: make(chan struct{})}
 	k.Env = append(os.Environ(), workerVariable+"="+string(spec))
 	k.Stdout, k.Stderr = &k.log, &k.log
 	if err := k.Start(); err != nil {
