@@ -160,7 +160,7 @@ func (p *Processor) reach(s topology.Sink) {
 func (p *Processor) deadLetters() string { return p.topology.Application() + "-dead-letters" }
 
 func (p *Processor) ensureDeadLetters(topic string) error {
-	if _, err := p.client.Partitions(topic); err == nil {
+	if p.knows(topic) {
 		return nil
 	}
 	admin, err := sarama.NewClusterAdminFromClient(p.client)
