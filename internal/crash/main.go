@@ -72,8 +72,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.kafkaScript, "kafka-script", os.Getenv("TIDEMARK_KAFKA_SCRIPT"), "`program` that takes start, stop or kill for that broker; $TIDEMARK_KAFKA_SCRIPT")
 	flags.StringVar(&o.redisScript, "redis-script", os.Getenv("TIDEMARK_REDIS_SCRIPT"), "`program` that takes start, stop or kill for that Redis; $TIDEMARK_REDIS_SCRIPT")
 	flags.BoolVar(&o.short, "short", false, "a run for every day: other defaults for -records, -for and -kills")
-	flags.IntVar(&o.records, "records", 0, "how many records come in (1,000,000; short 150,000)")
-	flags.DurationVar(&o.length, "for", 0, "how long they come in (7m; short 75s)")
+	flags.IntVar(&o.records, "records", 0, "how many records come in (1,000,000; short 120,000)")
+	flags.DurationVar(&o.length, "for", 0, "how long they come in (7m; short 60s)")
 	flags.IntVar(&o.kills, "kills", 0, "how many workers are killed; other faults in proportion (60; short 10)")
 	flags.IntVar(&o.keys, "keys", 2000, "of each workload")
 	flags.IntVar(&o.instances, "instances", 3, "most workers at a time")
@@ -113,7 +113,7 @@ func parse(args []string) (options, error) {
 func (o *options) defaults() {
 	records, length, kills := 1_000_000, 7*time.Minute, 60
 	if o.short {
-		records, length, kills = 150_000, 75*time.Second, 10
+		records, length, kills = 120_000, 60*time.Second, 10
 	}
 	o.records, o.length, o.kills = cmp.Or(o.records, records), cmp.Or(o.length, length), cmp.Or(o.kills, kills)
 }
