@@ -43,27 +43,24 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	if err := p.addGroup(); err != nil {
 		return err
 	}
-	b, err := p.client.Coordinator(m.GroupID)
-	if err != nil {
-		return err
-	}
-	r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
-		Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
-		GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
-		Topics: offsets,
-	})
-	if err != nil {
-		_ = b.Close()
-		return err
-	}
-	for topic, partitions := range r.Topics {
-		for _, e := range partitions {
-			if err := answer(e.Err); err != nil {
-				return fmt.Errorf("%s/%d: %w", topic, e.Partition, err)
+	return ofGroup(p.client, m.GroupID).ask(func(b *sarama.Broker) (error, error) {
+		r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
+			Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
+			GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
+			Topics: offsets,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for topic, partitions := range r.Topics {
+			for _, e := range partitions {
+				if err := answer(e.Err); err != nil {
+					return fmt.Errorf("%s/%d: %w", topic, e.Partition, err), nil
+				}
 			}
 		}
-	}
-	return nil
+		return nil, nil
+	})
 }
 
 // end ends the open transaction, and begins the next.
@@ -72,7 +69,7 @@ func (p *Producer) end(commit bool) error {
 		p.begin()
 		return nil
 	}
-	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+	err := ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
@@ -109,23 +106,20 @@ func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadat
 			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
 		}
 	}
-	b, err := p.client.Coordinator(m.GroupID)
-	if err != nil {
-		return err
-	}
-	r, err := b.CommitOffset(req)
-	if err != nil {
-		_ = b.Close()
-		return err
-	}
-	for topic, partitions := range r.Errors {
-		for partition, e := range partitions {
-			if err := answer(e); err != nil {
-				return fmt.Errorf("%s/%d: %w", topic, partition, err)
+	return ofGroup(p.client, m.GroupID).ask(func(b *sarama.Broker) (error, error) {
+		r, err := b.CommitOffset(req)
+		if err != nil {
+			return nil, err
+		}
+		for topic, partitions := range r.Errors {
+			for partition, e := range partitions {
+				if err := answer(e); err != nil {
+					return fmt.Errorf("%s/%d: %w", topic, partition, err), nil
+				}
 			}
 		}
-	}
-	return nil
+		return nil, nil
+	})
 }
 
 // enlist adds partitions to the transaction, with one request, and at first the
@@ -152,7 +146,7 @@ func (p *Producer) enlist(places ...place) error {
 }
 
 func (p *Producer) addPartitions(partitions map[string][]int32) error {
-	return coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+	return ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
@@ -176,7 +170,7 @@ func (p *Producer) addGroup() error {
 		return nil
 	}
 	p.grouped = true // also if it fails: then it is unknown
-	err := coordinated(p.client, p.id, func(b *sarama.Broker) (error, error) {
+	err := ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
 		})
@@ -205,7 +199,7 @@ func initProducer(client sarama.Client, id string, timeout time.Duration) (pid i
 		return answer(r.Err), nil
 	}
 	if id != "" {
-		return pid, epoch, coordinated(client, id, ask)
+		return pid, epoch, ofTransaction(client, id).ask(ask)
 	}
 	b, err := client.Controller()
 	if err != nil {
@@ -215,16 +209,36 @@ func initProducer(client sarama.Client, id string, timeout time.Duration) (pid i
 	return pid, epoch, errors.Join(refused, err)
 }
 
-// coordinated asks the coordinator of a transactional id, again while it is
-// busy with the transaction before, or moving. ask returns the coordinator's
-// refusal and, second, the loss of its answer.
-func coordinated(client sarama.Client, id string, ask func(*sarama.Broker) (error, error)) error {
+// A coordinator is the broker that keeps a group or a transaction.
+type coordinator struct {
+	find    func() (*sarama.Broker, error)
+	refresh func() error
+}
+
+func ofGroup(client sarama.Client, group string) coordinator {
+	return coordinator{
+		func() (*sarama.Broker, error) { return client.Coordinator(group) },
+		func() error { return client.RefreshCoordinator(group) },
+	}
+}
+
+func ofTransaction(client sarama.Client, id string) coordinator {
+	return coordinator{
+		func() (*sarama.Broker, error) { return client.TransactionCoordinator(id) },
+		func() error { return client.RefreshTransactionCoordinator(id) },
+	}
+}
+
+// ask asks the coordinator, again while it is busy with the transaction before,
+// or moving. request returns the coordinator's refusal and, second, the loss of
+// its answer.
+func (c coordinator) ask(request func(*sarama.Broker) (error, error)) error {
 	for began := time.Now(); ; {
-		b, err := client.TransactionCoordinator(id)
+		b, err := c.find()
 		if err != nil {
 			return err
 		}
-		refused, err := ask(b)
+		refused, err := request(b)
 		switch {
 		case err != nil:
 			_ = b.Close() // the next one to ask opens it again
@@ -237,7 +251,7 @@ func coordinated(client sarama.Client, id string, ask func(*sarama.Broker) (erro
 			errors.Is(refused, sarama.ErrConsumerCoordinatorNotAvailable),
 			errors.Is(refused, sarama.ErrOffsetsLoadInProgress):
 			time.Sleep(50 * time.Millisecond)
-			if err := client.RefreshTransactionCoordinator(id); err != nil {
+			if err := c.refresh(); err != nil {
 				return err
 			}
 		default:
