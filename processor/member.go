@@ -97,7 +97,7 @@ func overtaken(err error) bool {
 // runSession joins the group, and works until the membership is lost.
 func (m *member) runSession(ctx context.Context) error {
 	m.counts.sessions.Add(1)
-	if err := errors.Join(m.client.RefreshMetadata(), m.writer.RefreshMetadata()); err != nil {
+	if err := m.refresh(); err != nil {
 		return explain(err)
 	}
 	s, err := newSession(m)
@@ -111,6 +111,20 @@ func (m *member) runSession(ctx context.Context) error {
 	defer m.session.Store(nil)
 	defer s.close()
 	return m.consume(ctx, s)
+}
+
+// refresh has the clients ask where leaders and coordinator are: if one has
+// moved, that is what the last session ended of.
+func (m *member) refresh() error {
+	for _, c := range []sarama.Client{m.client, m.writer} {
+		if err := c.RefreshMetadata(); err != nil {
+			return err
+		}
+		if err := c.RefreshCoordinator(m.group.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
@@ -150,19 +164,33 @@ func (s *session) groupError(err error) {
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
 func (m *member) leave() error {
-	b, err := m.client.Coordinator(m.group.Name)
+	err := m.leaveCoordinator()
+	if errors.Is(err, sarama.ErrNotCoordinatorForConsumer) && m.client.RefreshCoordinator(m.group.Name) == nil {
+		err = m.leaveCoordinator()
+	}
 	if err != nil {
 		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
 	}
-	_, err = b.LeaveGroup(&sarama.LeaveGroupRequest{
+	return nil
+}
+
+func (m *member) leaveCoordinator() error {
+	b, err := m.client.Coordinator(m.group.Name)
+	if err != nil {
+		return err
+	}
+	r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
 		Version: 3, GroupId: m.group.Name,
 		Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
 	})
 	if err != nil {
 		_ = b.Close()
-		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
+		return err
 	}
-	return nil
+	if r.Err == sarama.ErrNoError || r.Err == sarama.ErrUnknownMemberId {
+		return nil
+	}
+	return r.Err
 }
 
 // stopApplication leaves and joins once more, to tell the others: the return of
