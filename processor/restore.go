@@ -28,7 +28,7 @@ func (t *task) openStore() error {
 	dir := filepath.Join(t.config.StateDir, t.group.Store, strconv.Itoa(int(t.partition)))
 	s, wiped, err := store.Open(dir, t.group.EveryChange, func(o store.Origin) error {
 		switch {
-		case o.Source == "" && o.Position == 0:
+		case o.Position == 0: // it has no rows
 			return nil
 		case o.Source != source:
 			return fmt.Errorf("it belongs to another incarnation of topic %s", t.group.Table)
