@@ -115,7 +115,8 @@ func TestBrokerErrors(t *testing.T) {
 			{kerr.InvalidProducerEpoch, 1, false},
 		},
 		kmsg.TxnOffsetCommit: {
-			{kerr.CoordinatorLoadInProgress, 1, false},
+			{kerr.CoordinatorLoadInProgress, 2, true},
+			{kerr.NotCoordinator, 2, true},
 			{kerr.IllegalGeneration, 1, false},
 			{kerr.UnknownMemberID, 1, false},
 			{kerr.InvalidProducerEpoch, 1, false},

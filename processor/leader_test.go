@@ -48,7 +48,15 @@ func TestCoordinatorsMove(t *testing.T) {
 		c.drained("count-"+counted.Name, journal.Name)
 		t.Logf("from %d to %d: went on after %v", before, c.CoordinatorFor("count-"+counted.Name), time.Since(moved))
 	}
-	c.sound(i)
+	c.produce(journal.Name, greetings(200, 20)...)
+	c.counted(i)
+	c.RehashCoordinators() // and nobody has noticed when it leaves
+	if err := i.stop(); err != nil {
+		t.Error(err)
+	}
+	if info := c.GroupInfo("count-" + counted.Name); len(info.Members) != 0 {
+		t.Errorf("the group still has %d members", len(info.Members))
+	}
 }
 
 // A restore goes on when the leader of its changelog moves.

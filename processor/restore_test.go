@@ -74,6 +74,7 @@ func (b *brake) control(req *kmsg.FetchRequest) kmsg.Response {
 	}
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	answer := kmsg.NewFetchResponseTopicPartition()
+	answer.RecordBatches = []byte{} // not null
 	answer.Partition, answer.LastStableOffset, answer.HighWatermark = p.Partition, p.FetchOffset, p.FetchOffset+1
 	topic := kmsg.NewFetchResponseTopic()
 	topic.Topic, topic.Partitions = hellosLog, []kmsg.FetchResponseTopicPartition{answer}
