@@ -28,12 +28,15 @@ func (s *session) commitLoop() {
 		case <-s.ctx.Done():
 			return
 		}
-		for began, done := time.Now(), false; !done; {
+		for began, begun, done := time.Now(), false, false; !done; begun = true {
 			tick.Reset(commitTick)
 			select {
 			case <-tick.C:
 			case <-s.ctx.Done():
 				return
+			}
+			if !begun {
+				s.announce()
 			}
 			s.gate.Lock()
 			if done = s.due(time.Since(began)); done {
@@ -42,6 +45,20 @@ func (s *session) commitLoop() {
 			s.gate.Unlock()
 		}
 	}
+}
+
+// announce tells Kafka which partitions the transaction is going to have, while
+// records go on being processed into it.
+func (s *session) announce() {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	var partitions []int32
+	for p, t := range s.tasks {
+		if t.records > 0 {
+			partitions = append(partitions, p)
+		}
+	}
+	s.producer.Begin(s.group.Table, partitions)
 }
 
 // due says whether to commit now: at once when the input has run dry, so that

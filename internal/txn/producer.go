@@ -17,8 +17,8 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// A Producer writes one transaction after the other. Send, Publish and Push may
-// be called by several goroutines at once, the others by one while none of those
+// A Producer writes one transaction after the other. Send, Publish, Begin and
+// Push may be called by several goroutines at once, the others by one while none of those
 // runs. After the first error it does nothing any more.
 type Producer struct {
 	client sarama.Client
@@ -99,6 +99,25 @@ func (p *Producer) Send(topic string, partition int32, records []*sarama.Record,
 		}
 		p.queue = append(p.queue, batch{place{topic, partition}, records[:n], times[:n], size})
 		records, times = records[n:], times[n:]
+	}
+}
+
+// Begin adds partitions of a topic to the open transaction, and those for which
+// something is published, ahead of their records: the commit need not do it.
+func (p *Producer) Begin(topic string, partitions []int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var places []place
+	for _, n := range partitions {
+		places = append(places, place{topic, n})
+	}
+	for at, b := range p.buffers {
+		if len(b.records) > 0 {
+			places = append(places, at)
+		}
+	}
+	if err := p.enlist(places...); err != nil {
+		p.fail(err)
 	}
 }
 
