@@ -115,10 +115,12 @@ func (t *task) takesPart() bool {
 
 // committed takes over what the transaction has committed.
 func (t *task) committed() error {
-	t.counts.records.Add(int64(t.records))
+	defer func(records int64) {
+		t.counts.records.Add(records) // last: who sees these finds the rows in a view
+		t.progress.Store(t.next)
+	}(int64(t.records))
 	t.records, t.claiming = 0, false
 	t.closed = t.releasing.Load()
-	t.progress.Store(t.next)
 	end, written := t.producer.End(t.group.Table, t.partition)
 	if !written {
 		return nil
