@@ -50,14 +50,16 @@ func (s *session) commitLoop() {
 // announce tells Kafka which partitions the transaction is going to have, while
 // records go on being processed into it.
 func (s *session) announce() {
-	s.gate.RLock()
-	defer s.gate.RUnlock()
 	var partitions []int32
+	s.gate.Lock()
 	for p, t := range s.tasks {
 		if t.records > 0 {
 			partitions = append(partitions, p)
 		}
 	}
+	s.gate.Unlock()
+	s.gate.RLock() // a commit must not come between, and one before does no harm
+	defer s.gate.RUnlock()
 	s.producer.Begin(s.group.Table, partitions)
 }
 
