@@ -40,14 +40,13 @@ func (s *session) kafka() (sarama.Client, error) {
 	}
 	client, err := sarama.NewClient(brokers, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("Kafka does not answer at %s: does it run, and is --brokers right? %w", strings.Join(brokers, ","), err)
+		return nil, fmt.Errorf("no answer from Kafka at %s: does it run, and is --brokers right? %w", strings.Join(brokers, ","), err)
 	}
 	return client, nil
 }
 
 // A sender sends records and counts what Kafka has acknowledged.
 type sender struct {
-	topology *topology.Topology
 	client   sarama.Client
 	producer sarama.AsyncProducer
 	counts   map[string]int32 // partitions by topic; of the sending goroutine

@@ -115,7 +115,7 @@ func (s *session) sendLines(ctx context.Context, out *sender, null bool, parse f
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if l.err != nil && l.err != io.EOF {
+		if l.err != nil && !errors.Is(l.err, io.EOF) {
 			return fmt.Errorf("line %d: %w", n, l.err)
 		}
 		if text := bytes.TrimRight(l.text, "\r\n"); len(text) > 0 {
@@ -131,7 +131,7 @@ func (s *session) sendLines(ctx context.Context, out *sender, null bool, parse f
 				return err
 			}
 		}
-		if l.err == io.EOF {
+		if errors.Is(l.err, io.EOF) {
 			return nil
 		}
 	}

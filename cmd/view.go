@@ -53,7 +53,7 @@ func (v *view) stop() {
 	if v.server.Shutdown(ctx) != nil {
 		v.server.Close()
 	}
-	<-v.ended
+	<-v.ended // it says that it was shut down
 }
 
 // reachable is the address at which a listening address is reached from here.

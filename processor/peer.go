@@ -69,7 +69,7 @@ func (p peer) row(ctx context.Context, key []byte) (topology.Raw, error) {
 	}
 	defer body.Close()
 	r, err := p.decode(json.NewDecoder(body))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = p.elsewhere(io.ErrUnexpectedEOF)
 	}
 	return r, err
@@ -120,7 +120,7 @@ func (p peer) stream(ctx context.Context, partitions []int32, q url.Values) iter
 		for {
 			r, err := p.decode(lines)
 			switch {
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				return
 			case err != nil && ctx.Err() != nil:
 				err = ctx.Err()
@@ -138,7 +138,7 @@ func (p peer) stream(ctx context.Context, partitions []int32, q url.Values) iter
 func (p peer) decode(lines *json.Decoder) (topology.Raw, error) {
 	var w wireRow
 	switch err := lines.Decode(&w); {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return topology.Raw{}, io.EOF
 	case err != nil:
 		return topology.Raw{}, p.elsewhere(err)

@@ -45,8 +45,11 @@ func (s *session) takeOver(partitions []int32) (own map[int32]bool, err error) {
 	fenced := map[string]bool{}
 	for _, p := range partitions {
 		block := resp.GetBlock(s.group.Input, p)
-		if block == nil || block.Err != sarama.ErrNoError {
-			return nil, fmt.Errorf("owner of %d: no answer (%v)", p, resp.Err)
+		if block == nil {
+			return nil, fmt.Errorf("owner of partition %d: %w (%w)", p, sarama.ErrIncompleteResponse, resp.Err)
+		}
+		if block.Err != sarama.ErrNoError {
+			return nil, fmt.Errorf("owner of partition %d: %w", p, block.Err)
 		}
 		id, marked := strings.CutPrefix(block.Metadata, ownerMark)
 		switch {

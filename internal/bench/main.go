@@ -25,7 +25,7 @@ func main() {
 	err := run()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:forbidigo // the end of main
+		os.Exit(1)
 	}
 }
 
@@ -103,12 +103,12 @@ func (b *bench) all(ctx context.Context, chosen []measure, runs int, drop, asJSO
 	if err := b.redis.Claim(ctx, b.flush); err != nil {
 		return err
 	}
-	defer b.redis.Claim(context.WithoutCancel(ctx), true)
+	defer func() { err = errors.Join(err, b.redis.Claim(context.WithoutCancel(ctx), true)) }()
 	if drop {
 		if err := b.kafka.Drop("tidemark-bench-"); err != nil {
 			return err
 		}
-		defer b.kafka.Drop("tidemark-bench-")
+		defer func() { err = errors.Join(err, b.kafka.Drop("tidemark-bench-")) }()
 	}
 	found, failed := b.repeat(ctx, chosen, runs)
 	print := printTable

@@ -79,7 +79,7 @@ func work(text string) error {
 		return err
 	}
 	server := &http.Server{Handler: p.Handler()}
-	go server.Serve(listener) // ends with Close
+	go func() { _ = server.Serve(listener) }() // ends with Close
 	defer server.Close()
 	err = p.Run(ctx)
 	if status, e := json.Marshal(p.Status()); e == nil {

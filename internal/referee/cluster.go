@@ -125,11 +125,11 @@ func (c *Cluster) Release() string {
 	if err != nil {
 		return ""
 	}
-	entries, err := c.admin.DescribeConfig(sarama.ConfigResource{
+	results, err := c.admin.DescribeConfigs([]*sarama.ConfigResource{{
 		Type: sarama.BrokerResource, Name: strconv.Itoa(int(broker.ID())), ConfigNames: []string{setting},
-	})
-	if err != nil || len(entries) == 0 {
+	}}, sarama.DescribeConfigsOptions{})
+	if err != nil || len(results) == 0 || len(results[0].Configs) == 0 {
 		return ""
 	}
-	return entries[0].Value
+	return results[0].Configs[0].Value
 }
