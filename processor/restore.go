@@ -62,7 +62,7 @@ func (t *task) closeStore() error {
 	s := t.store
 	t.view.Store(nil)
 	t.store = nil
-	return s.Close(t.closed)
+	return s.Close(t.closed && t.session.ctx.Err() == nil)
 }
 
 const restoreBytes = 4 << 20 // of rows between two batches of a restore
