@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -410,6 +412,37 @@ func TestTableTooOld(t *testing.T) {
 		t.Error("the log says nothing of the table's age")
 	}
 	c.materialized(again)
+}
+
+// A task that lost its partition does not say that its table was current when it
+// was closed: rows may have been deleted by the next owner.
+func TestTableOfFencedIsNotCurrent(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 4, nil)
+	c.produce(journal.Name, greetings(200, 40)...)
+	i := c.start(c.hello(), func(cfg *processor.Config) {
+		cfg.OnError = func(error) processor.Answer { return processor.StopInstance }
+	})
+	c.materialized(i)
+	lost := time.Now()
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownMemberID, Count: -1})
+	c.produce(journal.Name, greetings(200, 40)...)
+	<-i.ended
+	if i.err == nil {
+		t.Error("the instance ended without an error")
+	}
+	for p := range 4 {
+		s, _, err := store.Open(filepath.Join(i.dir, hellos.Name, strconv.Itoa(p)), false, func(o store.Origin) error {
+			if o.Saved.After(lost) {
+				t.Errorf("partition %d was current at %v, and lost at %v", p, o.Saved, lost)
+			}
+			return nil
+		})
+		if err = errors.Join(err, s.Close(false)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // What cannot be a state directory is refused with its name.
