@@ -100,7 +100,13 @@ func (s *session) commit() {
 			tasks = append(tasks, t)
 		}
 	}
-	if s.ctx.Err() != nil || len(tasks) == 0 {
+	if s.ctx.Err() != nil {
+		return
+	}
+	if len(tasks) == 0 { // announced, and the tasks were released meanwhile
+		if err := s.producer.Abort(); err != nil {
+			s.fail(err)
+		}
 		return
 	}
 	began := time.Now()

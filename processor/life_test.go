@@ -74,6 +74,7 @@ func TestStatesEndWithTheirContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	for s := range p.States(ctx) {
 		if s != processor.Starting {
 			t.Errorf("state %v before Run", s)

@@ -194,7 +194,7 @@ var errSessionOver = errors.New("the session is over")
 func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
-	if err := s.producer.Close(); err != nil {
+	if err := s.producer.Abort(); err != nil {
 		s.log.Debug("aborting the open transaction", "error", err)
 	}
 }

@@ -160,8 +160,9 @@ func (p *Producer) End(topic string, partition int32) (end int64, ok bool) {
 	return end, ok
 }
 
-// Close aborts what is open, so that readers need not wait for its timeout.
-func (p *Producer) Close() error {
+// Abort aborts what is open, so that it does not run into its timeout, and
+// readers need not wait for that.
+func (p *Producer) Abort() error {
 	p.unacked.Wait()
 	if p.id == "" || len(p.enlisted) == 0 && !p.grouped || errors.Is(p.failed(), sarama.ErrInvalidProducerEpoch) {
 		return nil

@@ -69,7 +69,7 @@ func TestProducer(t *testing.T) {
 		t.Errorf("end %d of a transaction that wrote nothing", end)
 	}
 	k.publish(p, "d4")
-	if err := p.Close(); err != nil {
+	if err := p.Abort(); err != nil {
 		t.Error(err)
 	}
 	k.wants("a1@0", "b2@1", "c3@2")
@@ -175,7 +175,7 @@ func TestProducerFenced(t *testing.T) {
 			if err := old.Flush(); err == nil {
 				t.Error("the old holder writes")
 			}
-			_ = old.Close()
+			_ = old.Abort()
 			k.write(nil, "z9")
 			if got := k.read(0); len(got) != 1 || got[0][:2] != "z9" {
 				t.Errorf("got %v, want z9 only", got)
@@ -204,7 +204,7 @@ func TestProducerFails(t *testing.T) {
 	if !errors.Is(err, sarama.ErrNotEnoughReplicas) {
 		t.Errorf("offsets: got %v, want the first error", err)
 	}
-	if err := p.Close(); err != nil {
+	if err := p.Abort(); err != nil {
 		t.Error(err)
 	}
 	k.wants()
@@ -238,7 +238,7 @@ func TestProducerOffsets(t *testing.T) {
 	}
 	k.publish(p, "b2")
 	add(9)
-	if err := p.Close(); err != nil {
+	if err := p.Abort(); err != nil {
 		t.Error(err)
 	}
 	if got := committed(); got != 7 {
@@ -266,7 +266,7 @@ func TestProducerWithoutTransactions(t *testing.T) {
 		t.Errorf("offset %d, want 2", got)
 	}
 	k.publish(p, "c3")
-	if err := p.Close(); err != nil {
+	if err := p.Abort(); err != nil {
 		t.Error(err)
 	}
 	k.wants("a1@0", "b2@1", "c3@2")
