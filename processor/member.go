@@ -187,10 +187,10 @@ func (m *member) leaveCoordinator() error {
 		_ = b.Close()
 		return err
 	}
-	if r.Err == sarama.ErrNoError || r.Err == sarama.ErrUnknownMemberId {
-		return nil
+	if r.Err == sarama.ErrNotCoordinatorForConsumer {
+		return r.Err
 	}
-	return r.Err
+	return nil // or there was no member, or no group
 }
 
 // stopApplication leaves and joins once more, to tell the others: the return of
