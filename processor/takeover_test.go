@@ -18,7 +18,7 @@ import (
 // disturbs the joins of the others.
 func TestInstancesStartTogether(t *testing.T) {
 	t.Parallel()
-	for range 3 {
+	for range 2 {
 		c := newCluster(t, 1)
 		c.create(journal.Name, 6, nil)
 		c.create(counts.Name, 2, nil)
@@ -127,7 +127,8 @@ func TestGracefulStop(t *testing.T) {
 	c.create(journal.Name, 4, nil)
 	c.create(counts.Name, 2, nil)
 	c.produce(journal.Name, greetings(300, 30)...)
-	one, two := c.start(c.count(), nil), c.start(c.count(), nil)
+	patient := func(cfg *processor.Config) { cfg.SessionTimeout = patience }
+	one, two := c.start(c.count(), patient), c.start(c.count(), patient)
 	c.shared(one, two)
 	c.produce(journal.Name, greetings(300, 30)...)
 	began := time.Now()
@@ -140,8 +141,10 @@ func TestGracefulStop(t *testing.T) {
 	}
 	c.produce(journal.Name, greetings(300, 30)...)
 	c.drained("count-"+counted.Name, journal.Name)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("handed over after %v: the session timeout is 3s", took)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("handed over after %v", took)
+	} else {
+		t.Logf("handed over after %v", took)
 	}
 	c.counted(two)
 	if err := two.stop(); err != nil {
