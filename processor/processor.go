@@ -79,13 +79,13 @@ func (p *Processor) run(ctx context.Context) (err error) {
 		defer func() { _ = (*c).Close() }()
 	}
 	var members []*member
-	var wrong []error
 	for _, g := range p.topology.Groups() {
-		m := newMember(p, g)
-		wrong = append(wrong, m.prepareTopics())
-		members = append(members, m)
+		members = append(members, newMember(p, g))
 	}
-	if err := errors.Join(wrong...); err != nil {
+	if err := p.prepare(ctx, members); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	p.mu.Lock()
@@ -93,6 +93,29 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	p.mu.Unlock()
 	p.config.Logger.Info("processor starts", "application", p.topology.Application(), "instance", instance)
 	return errors.Join(p.runMembers(ctx, members), p.closeSinks())
+}
+
+// prepare checks and creates topics. What somebody has to change is an error at
+// once; a broker that is lost meanwhile may be back within StartTimeout.
+func (p *Processor) prepare(ctx context.Context, members []*member) error {
+	for began := time.Now(); ; {
+		var wrong []error
+		for _, m := range members {
+			wrong = append(wrong, m.prepareTopics())
+		}
+		err := errors.Join(wrong...)
+		var final *startError
+		switch {
+		case err == nil || errors.As(err, &final):
+			return err
+		case time.Since(began) > p.config.StartTimeout:
+			return fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+		}
+		p.waiting(err)
+		if sleep(ctx, 500*time.Millisecond) != nil {
+			return ctx.Err()
+		}
+	}
 }
 
 // runMembers ends when all members have: the first error ends the others.

@@ -46,7 +46,7 @@ func (m *member) prepareTopics() error {
 
 func missing(role, topic string, err error) error {
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-		return fmt.Errorf("%s topic %q does not exist: create it, with as many partitions as instances may share", role, topic)
+		return &startError{fmt.Errorf("%s topic %q does not exist: create it, with as many partitions as instances may share", role, topic)}
 	}
 	return fmt.Errorf("%s topic %q: %w", role, topic, err)
 }
@@ -73,7 +73,9 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	err := admin.CreateTopic(name, detail, false)
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)
+		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)}
+	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
+		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it, with %d partitions and cleanup.policy=compact", name, err, partitions)}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
 		return fmt.Errorf("creating topic %q: %w", name, err)
 	}
@@ -117,8 +119,8 @@ func (m *member) checkChangelog(admin sarama.ClusterAdmin) error {
 		return missing("changelog", m.group.Table, err)
 	}
 	if n := int32(len(partitions)); n != m.partitions {
-		return fmt.Errorf("changelog topic %q has %d partitions, but its input %q has %d: a table cannot be repartitioned, start it under another name",
-			m.group.Table, n, m.group.Input, m.partitions)
+		return &startError{fmt.Errorf("changelog topic %q has %d partitions, but its input %q has %d: a table cannot be repartitioned, start it under another name",
+			m.group.Table, n, m.group.Input, m.partitions)}
 	}
 	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
 		Type: sarama.TopicResource, Name: m.group.Table, ConfigNames: []string{"cleanup.policy", "delete.retention.ms"},
@@ -137,7 +139,7 @@ func (m *member) checkChangelog(admin sarama.ClusterAdmin) error {
 		switch e.Name {
 		case "cleanup.policy":
 			if e.Value != "compact" {
-				return fmt.Errorf("changelog topic %q has cleanup.policy=%s and would lose rows: set it to compact", m.group.Table, e.Value)
+				return &startError{fmt.Errorf("changelog topic %q has cleanup.policy=%s and would lose rows: set it to compact", m.group.Table, e.Value)}
 			}
 		case "delete.retention.ms":
 			if ms, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
