@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/processor"
+	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // watch collects the states of an instance until the last one.
@@ -175,13 +177,25 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A slow sink takes its time for each step.
+type slow struct{ *sinks.Redis }
+
+func (s slow) Apply(ctx context.Context, batch topology.Batch) error {
+	time.Sleep(100 * time.Millisecond)
+	return s.Redis.Apply(ctx, batch)
+}
+
 // What was begun when Run is cancelled is committed, in Redis, and on disk.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	c.create(journal.Name, 2, nil)
 	c.create(counts.Name, 1, nil)
-	i := c.start(c.count(), nil)
+	b := topology.NewBuilder("count")
+	table := topology.Count(topology.Consume(b, journal), counted)
+	topology.Publish(table, counts)
+	topology.Sync(table, slow{&sinks.Redis{Addr: c.redis.Addr()}})
+	i := c.start(build(t, b), nil)
 	i.await(processor.Running)
 	var producing sync.WaitGroup
 	producing.Go(func() {
