@@ -16,7 +16,7 @@ import (
 type view struct {
 	server *http.Server
 	url    string
-	ended  chan error
+	ended  chan struct{}
 }
 
 // listen listens at --addr.
@@ -40,9 +40,12 @@ func serve(ctx context.Context, p *processor.Processor, listener net.Listener) *
 			BaseContext:       func(net.Listener) context.Context { return ctx },
 		},
 		url:   "http://" + reachable(listener.Addr().String()),
-		ended: make(chan error, 1),
+		ended: make(chan struct{}),
 	}
-	go func() { v.ended <- v.server.Serve(listener) }()
+	go func() {
+		defer close(v.ended)
+		_ = v.server.Serve(listener) // until it is shut down
+	}()
 	return v
 }
 
@@ -53,7 +56,7 @@ func (v *view) stop() {
 	if v.server.Shutdown(ctx) != nil {
 		v.server.Close()
 	}
-	<-v.ended // it says that it was shut down
+	<-v.ended
 }
 
 // reachable is the address at which a listening address is reached from here.

@@ -105,7 +105,7 @@ func newCluster(t testing.TB, brokers int, opts ...kfake.Opt) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Cluster.Close)
+	t.Cleanup(c.Close)
 	c.client = c.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	return c
 }

@@ -112,7 +112,7 @@ func TestViewWhileRestoring(t *testing.T) {
 	eventually(t, func() error {
 		r, ok, err := view.Get(t.Context(), there)
 		if err != nil || !ok || r.Value.State != "HAPPY" {
-			return fmt.Errorf("%s: %+v, %v, %v", there, r.Value, ok, err)
+			return fmt.Errorf("%s: %+v, %v, %w", there, r.Value, ok, err)
 		}
 		return nil
 	})

@@ -525,7 +525,7 @@ func testAcceptance(t *testing.T, at servers) {
 	key := s.prefix + "hello-state-store:testid-01"
 	eventually(t, func() error {
 		if got, err := s.redis.Get(t.Context(), key).Result(); err != nil || got != want {
-			return fmt.Errorf("%s is %s (%v), want %s", key, got, err, want)
+			return fmt.Errorf("%s is %s (%w), want %s", key, got, err, want)
 		}
 		return nil
 	})

@@ -225,12 +225,18 @@ func TestStartRefusesChangelog(t *testing.T) {
 		policy     string
 		want       string
 	}{
-		"of other partitions": {3, "compact",
-			`changelog topic "hello-hello-state-store-table" has 3 partitions, but its input "hello-log-store" has 2: a table cannot be repartitioned, start it under another name`},
-		"that deletes": {2, "delete",
-			`changelog topic "hello-hello-state-store-table" has cleanup.policy=delete and would lose rows: set it to compact`},
-		"that also deletes": {2, "compact,delete",
-			`changelog topic "hello-hello-state-store-table" has cleanup.policy=compact,delete and would lose rows: set it to compact`},
+		"of other partitions": {
+			3, "compact",
+			`changelog topic "hello-hello-state-store-table" has 3 partitions, but its input "hello-log-store" has 2: a table cannot be repartitioned, start it under another name`,
+		},
+		"that deletes": {
+			2, "delete",
+			`changelog topic "hello-hello-state-store-table" has cleanup.policy=delete and would lose rows: set it to compact`,
+		},
+		"that also deletes": {
+			2, "compact,delete",
+			`changelog topic "hello-hello-state-store-table" has cleanup.policy=compact,delete and would lose rows: set it to compact`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
