@@ -157,7 +157,7 @@ func (s *session) offsets(tasks []*task) txn.Offsets {
 	none := ""
 	for _, t := range tasks {
 		o := &sarama.PartitionOffsetMetadata{Partition: t.partition, Offset: t.next, LeaderEpoch: -1, Metadata: s.ownerMetadata()}
-		if t.releasing.Load() {
+		if t.last = t.releasing.Load(); t.last {
 			o.Metadata = &none
 		}
 		offsets = append(offsets, o)

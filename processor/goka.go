@@ -28,13 +28,16 @@ func (t *task) run() (err error) {
 	if err != nil {
 		return err
 	}
+	t.gate.Lock()
+	t.own = own
+	t.gate.Unlock()
 	group := goka.DefineGroup(goka.Group(t.group.Name),
 		goka.Input(goka.Stream(t.group.Input), new(codec.Bytes), func(goka.Context, any) { t.process(<-t.batches) }),
 		goka.Persist(new(codec.Bytes)))
 	p, err := goka.NewProcessor(nil, group,
 		goka.WithLogger(noLogger{}),
 		goka.WithNilHandling(goka.NilProcess),
-		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return &taskGroup{t: t, own: own}, nil }),
+		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return &taskGroup{t: t}, nil }),
 		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return noConsumer{}, nil }),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return noProducer{}, nil }),
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return taskTopics{t: t}, nil }),
@@ -54,8 +57,7 @@ func (t *task) run() (err error) {
 
 // A taskGroup is a consumer group with one session and one claim.
 type taskGroup struct {
-	t   *task
-	own bool
+	t *task
 	sarama.ConsumerGroup
 }
 
@@ -65,14 +67,14 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	s := taskSession{t.joined, t}
 	if err := h.Setup(s); err != nil { // opens the store, which restores itself
 		if t.ctx.Err() != nil {
-			return nil // revoked during the restore
+			return t.giveBack() // revoked during the restore
 		}
 		return err
 	}
-	if t.store == nil {
-		return h.Cleanup(s) // revoked while it was opened, and goka has closed it again
+	if t.store == nil { // revoked while it was opened, and goka has closed it again
+		return errors.Join(t.giveBack(), h.Cleanup(s))
 	}
-	if err := t.begin(g.own); err != nil {
+	if err := t.begin(); err != nil {
 		t.gate.Lock()
 		t.closed = true
 		t.gate.Unlock()

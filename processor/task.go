@@ -39,7 +39,9 @@ type task struct {
 	progress  atomic.Int64 // committed input offset
 
 	// ---
-	claiming bool  // the next commit marks the partition as ours
+	own      bool  // the partition is marked as ours
+	claiming bool  // the next commit marks it
+	last     bool  // the commit under way is the task's last
 	closed   bool  // no effects any more
 	records  int   // processed in the open transaction
 	next     int64 // input offset to commit
@@ -64,7 +66,7 @@ func (t *task) changelog() txn.Log {
 }
 
 // begin marks the partition as ours, before its first record is processed.
-func (t *task) begin(own bool) error {
+func (t *task) begin() error {
 	t.next = t.claim.InitialOffset()
 	if t.next < 0 {
 		start, err := t.client.GetOffset(t.group.Input, t.partition, sarama.OffsetOldest)
@@ -74,25 +76,21 @@ func (t *task) begin(own bool) error {
 		t.next = start
 	}
 	t.progress.Store(t.next)
-	if own {
-		return nil
-	}
-	t.gate.Lock()
-	t.claiming = true
-	t.gate.Unlock()
 	for { // one commit may mark several tasks
 		t.gate.Lock()
-		if t.claiming && !t.balance.joining.Load() {
+		revoked := t.ctx.Err()
+		if t.claiming = !t.own && revoked == nil; t.claiming && !t.balance.joining.Load() {
 			t.commit()
 		}
-		claimed := !t.claiming
+		own := t.own
 		t.gate.Unlock()
-		if claimed {
+		if own {
 			return nil
 		}
-		if err := sleep(t.ctx, 5*time.Millisecond); err != nil {
-			return err
+		if revoked != nil {
+			return revoked // and unmarked, for a mark would have the next owner fence us
 		}
+		_ = sleep(t.ctx, 5*time.Millisecond)
 	}
 }
 
@@ -108,9 +106,19 @@ func (t *task) release() {
 	t.closed = true
 }
 
+// giveBack marks a partition as nobody's that was ours from before, and of which
+// no record was processed.
+func (t *task) giveBack() error {
+	err := t.closeStore() // what it has restored is nothing to write
+	if t.next = t.claim.InitialOffset(); t.next >= 0 {
+		t.release()
+	}
+	return err
+}
+
 // takesPart tells whether the task has something for the next commit.
 func (t *task) takesPart() bool {
-	return !t.closed && (t.records > 0 || t.claiming || t.releasing.Load() && t.ready())
+	return !t.closed && (t.records > 0 || t.claiming || t.releasing.Load() && t.own)
 }
 
 // committed takes over what the transaction has committed.
@@ -120,7 +128,7 @@ func (t *task) committed() error {
 		t.progress.Store(t.next)
 	}(int64(t.records))
 	t.records, t.claiming = 0, false
-	t.closed = t.releasing.Load()
+	t.own, t.closed = !t.last, t.last
 	end, written := t.producer.End(t.group.Table, t.partition)
 	if !written {
 		return nil
