@@ -156,7 +156,8 @@ func TestPolicyDeadLetter(t *testing.T) {
 		t.Errorf("dead letter %s = %s of %v", r.Key, r.Value, r.Timestamp)
 	}
 	want := []kgo.RecordHeader{
-		{Key: "trace", Value: []byte("7")}, {Key: "trace"},
+		{Key: "trace", Value: []byte("7")},
+		{Key: "trace"},
 		{Key: "tidemark-topic", Value: []byte("hello-log-store")},
 		{Key: "tidemark-partition", Value: []byte("0")},
 		{Key: "tidemark-offset", Value: []byte("0")},
@@ -391,17 +392,21 @@ func TestRestartTask(t *testing.T) {
 		}
 	})
 	i.await(processor.Running)
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Group: "count-hello-count-store", Err: kerr.InvalidTxnState, Count: 4})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Group: "count-hello-count-store", Err: kerr.InvalidTxnState})
+	c.Fault(kfake.Fault{ // the next sessions fail at once
+		Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.InvalidTxnState, TopLevel: true, Count: 3,
+		When: func(r kmsg.Request) bool { return r.(*kmsg.InitProducerIDRequest).TransactionalID != nil },
+	})
 	c.produce(journal.Name, greetings(100, 7)...)
 	c.counted(i)
 	i.await(processor.Running)
 	mu.Lock()
 	defer mu.Unlock()
 	if len(errs) != 4 || !strings.Contains(errs[0], "offsets of group") {
-		t.Fatalf("OnError was called with %q, want four refused commits", errs)
+		t.Fatalf("OnError was called with %q, want a refused commit and three refused sessions", errs)
 	}
 	for n := 1; n < len(at); n++ {
-		if least, pause := 50*time.Millisecond<<(n-1), at[n].Sub(at[n-1]); pause < least {
+		if least, pause := 50*time.Millisecond<<n-50*time.Millisecond, at[n].Sub(at[n-1]); pause < least {
 			t.Errorf("pause %d: %v, want %v or more", n, pause, least)
 		}
 	}
