@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/tidemark-dev/tidemark/processor"
 )
 
@@ -48,6 +51,11 @@ func TestCoordinatorsMove(t *testing.T) {
 		c.drained("count-"+counted.Name, journal.Name)
 		t.Logf("from %d to %d: went on after %v", before, c.CoordinatorFor("count-"+counted.Name), time.Since(moved))
 	}
+	// A session that ends looks for the coordinator as well.
+	for before := c.CoordinatorFor("count-" + counted.Name); c.CoordinatorFor("count-"+counted.Name) == before; {
+		c.RehashCoordinators()
+	}
+	c.fail(kmsg.AddOffsetsToTxn, kerr.InvalidProducerEpoch, 1)
 	c.produce(journal.Name, greetings(200, 20)...)
 	c.counted(i)
 	c.RehashCoordinators() // and nobody has noticed when it leaves

@@ -1,6 +1,8 @@
 package processor_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -201,55 +203,97 @@ func TestCompactionDuringRestore(t *testing.T) {
 }
 
 // While some partitions restore for long, another instance joins. Nobody waits
-// for the restore, and the partitions that are ready are served.
+// for the restore, what is ready is served, and nobody is fenced: not even if the
+// partitions are marked as those of the first instance, from before.
 func TestRebalanceDuringRestore(t *testing.T) {
-	t.Parallel()
-	c, b, _ := restoring(t, 1)
-	b.hold(2, 3)
-	one := c.start(c.hello(), nil)
-	ready := func(i *instance) (partitions []int32) {
-		for _, s := range i.Status().Tasks {
-			if s.State == processor.Running {
-				partitions = append(partitions, s.Partition)
+	for _, marked := range []bool{false, true} {
+		t.Run(fmt.Sprintf("marked=%v", marked), func(t *testing.T) {
+			t.Parallel()
+			c, b, dir := restoring(t, 1)
+			if err := os.RemoveAll(filepath.Join(dir, hellos.Name)); err != nil {
+				t.Fatal(err)
 			}
-		}
-		return partitions
+			if marked {
+				c.mark(dir)
+			}
+			b.hold(1, 2, 3)
+			one := c.start(c.hello(), keep(dir))
+			eventually(t, func() error {
+				if got := ready(one); !slices.Equal(got, []int32{0}) {
+					return fmt.Errorf("partitions %v are ready", got)
+				}
+				return nil
+			})
+			two := c.start(c.hello(), nil)
+			began := time.Now()
+			eventually(t, func() error {
+				if a, b := len(one.Status().Tasks), len(two.Status().Tasks); a != 2 || b != 2 {
+					return fmt.Errorf("shares of %d and %d", a, b)
+				}
+				if got := append(ready(one), ready(two)...); !slices.Equal(got, []int32{0}) {
+					return fmt.Errorf("partitions %v are ready", got)
+				}
+				return nil
+			})
+			if took := time.Since(began); took > 6*time.Second {
+				t.Errorf("shared out after %v", took)
+			}
+			var live []topology.Raw
+			for _, r := range greetings(200, 40) {
+				if topology.Partition(r.Key, 4) == 0 {
+					live = append(live, r)
+				}
+			}
+			c.produce(journal.Name, live...)
+			c.drained("hello-"+hellos.Name, journal.Name)
+			b.release()
+			c.materialized(one, two)
+			for _, i := range []*instance{one, two} {
+				if n := i.Status().Counts.Sessions; n != 1 {
+					t.Errorf("an instance has joined %d times", n)
+				}
+			}
+		})
 	}
-	eventually(t, func() error {
-		if got := ready(one); !slices.Equal(got, []int32{0, 1}) {
-			return fmt.Errorf("partitions %v are ready", got)
-		}
-		return nil
-	})
-	two := c.start(c.hello(), nil)
-	began := time.Now()
-	eventually(t, func() error {
-		if a, b := len(one.Status().Tasks), len(two.Status().Tasks); a != 2 || b != 2 {
-			return fmt.Errorf("shares of %d and %d", a, b)
-		}
-		return nil
-	})
-	eventually(t, func() error {
-		got := append(ready(one), ready(two)...)
-		if slices.Sort(got); !slices.Equal(got, []int32{0, 1}) {
-			return fmt.Errorf("partitions %v are ready", got)
-		}
-		return nil
-	})
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("shared out after %v", took)
-	}
-	// What is ready goes on.
-	var live []topology.Raw
-	for _, r := range greetings(200, 40) {
-		if topology.Partition(r.Key, 4) < 2 {
-			live = append(live, r)
+}
+
+// ready returns the partitions of an instance that are restored.
+func ready(i *instance) (partitions []int32) {
+	for _, s := range i.Status().Tasks {
+		if s.State == processor.Running {
+			partitions = append(partitions, s.Partition)
 		}
 	}
-	c.produce(journal.Name, live...)
-	c.drained("hello-"+hellos.Name, journal.Name)
-	b.release()
-	c.materialized(one, two)
+	return partitions
+}
+
+// mark marks all partitions as those of the instance with a state directory, as
+// they are when it was killed.
+func (c *cluster) mark(dir string) {
+	c.t.Helper()
+	var identity struct{ Instance string }
+	data, err := os.ReadFile(filepath.Join(dir, "identity.json"))
+	if err = errors.Join(err, json.Unmarshal(data, &identity)); err != nil {
+		c.t.Fatal(err)
+	}
+	group := "hello-" + hellos.Name
+	owner := "tidemark-owner:" + group + "-" + identity.Instance
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group, req.Generation = group, -1
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic, topic.TopicID = journal.Name, c.TopicInfo(journal.Name).TopicID
+	for n, commit := range c.GroupInfo(group).Commits[journal.Name] {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.Metadata = n, commit.Offset, &owner
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	if _, err := req.RequestWith(context.Background(), c.client); err != nil {
+		c.t.Fatal(err)
+	}
+	if got := c.GroupInfo(group).Commits[journal.Name][0].Metadata; got != owner {
+		c.t.Fatalf("marked with %q", got)
+	}
 }
 
 // uncommitted are rows that no table must show.
@@ -262,37 +306,60 @@ func uncommitted(n int) (raws []topology.Raw) {
 
 // Whatever a changelog ends in, the restore finds its end.
 func TestChangelogEnds(t *testing.T) {
-	for name, end := range map[string]func(*cluster) *kgo.Client{
-		"aborted": func(c *cluster) *kgo.Client {
+	none := func() {}
+	for name, leave := range map[string]func(*cluster) (then func()){
+		"aborted": func(c *cluster) func() {
 			c.transaction(kgo.TryAbort, hellosLog, uncommitted(50)...)
-			return nil
+			return none
 		},
-		"open": func(c *cluster) *kgo.Client { return c.open(hellosLog, uncommitted(50)...) },
-		"marker": func(c *cluster) *kgo.Client { // of a transaction whose records are elsewhere
+		"marker": func(c *cluster) func() {
 			c.transaction(kgo.TryCommit, hellosLog, greeting(0, 1))
-			c.transaction(kgo.TryAbort, hellosLog)
-			return nil
+			return none
 		},
+		"open, then aborted":   func(c *cluster) func() { return c.later(kgo.TryAbort) },
+		"open, then committed": func(c *cluster) func() { return c.later(kgo.TryCommit) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, _, _ := restoring(t, 1)
-			open := end(c)
+			then := leave(c)
 			i := c.start(c.hello(), nil)
-			if open != nil {
-				eventually(t, func() error {
-					if s := i.Status(); s.State != processor.Restoring || len(s.Tasks) < 4 {
-						return fmt.Errorf("%v, with %d tasks", s.State, len(s.Tasks))
-					}
-					return nil
-				})
-				if err := open.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
-					t.Fatal(err)
+			eventually(t, func() error {
+				if s := i.Status(); s.State < processor.Restoring || s.State > processor.Running || len(s.Tasks) < 4 {
+					return fmt.Errorf("%v, with %d tasks", s.State, len(s.Tasks))
 				}
-			}
+				return nil
+			})
+			then()
 			i.await(processor.Running)
 			c.hold(hellosLog, hellos.Name, lastValues(c.read(hellosLog)), i)
 		})
+	}
+}
+
+// later leaves a transaction in the changelog, and returns how it is ended: when
+// it has been waited for.
+func (c *cluster) later(end kgo.TransactionEndTry) func() {
+	stable := map[int32]int64{}
+	for _, p := range c.PartitionInfos(hellosLog) {
+		stable[p.Partition] = p.HighWatermark
+	}
+	open := c.open(hellosLog, uncommitted(50)...)
+	waited := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1, When: func(r kmsg.Request) bool {
+		topics := r.(*kmsg.FetchRequest).Topics
+		return len(topics) == 1 && topics[0].Topic == hellosLog &&
+			topics[0].Partitions[0].FetchOffset == stable[topics[0].Partitions[0].Partition]
+	}})
+	return func() {
+		c.t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := waited.Wait(ctx, 8); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := open.EndTransaction(ctx, end); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 

@@ -42,6 +42,32 @@ func TestInstancesStartTogether(t *testing.T) {
 	}
 }
 
+// A rebalance costs nobody his membership: no commit falls between the broker's
+// new generation and the member's.
+func TestRebalanceKeepsMembership(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 6, nil)
+	c.create(counts.Name, 2, nil)
+	// The answer to a JoinGroup takes a while, in which commits would be refused.
+	c.ControlKey(int16(kmsg.SyncGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		c.SleepControl(func() { time.Sleep(100 * time.Millisecond) })
+		return nil, nil, false
+	})
+	one := c.start(c.count(), nil)
+	c.until(func() bool { return len(one.Status().Tasks) == 6 })
+	two := c.start(c.count(), nil)
+	c.until(func() bool { return len(two.Status().Tasks) == 3 })
+	c.shared(one, two)
+	c.counted(one, two)
+	for _, i := range []*instance{one, two} {
+		if n := i.Status().Counts.Sessions; n != 1 {
+			t.Errorf("an instance has joined %d times", n)
+		}
+	}
+}
+
 // A join that is disturbed several times costs no more than a moment.
 func TestJoinDisturbed(t *testing.T) {
 	t.Parallel()

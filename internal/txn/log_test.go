@@ -15,17 +15,19 @@ import (
 
 const topic = "log"
 
-// A kafka is one broker in this process, with a topic of one partition that can
-// be compacted.
+// A kafka is one broker in this process, or some, with a topic of one partition
+// that can be compacted.
 type kafka struct {
 	*kfake.Cluster
 	t      *testing.T
 	client sarama.Client
 }
 
-func newKafka(t *testing.T) *kafka {
+func newKafka(t *testing.T) *kafka { return newBrokers(t, 1) }
+
+func newBrokers(t *testing.T, n int) *kafka {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(n))
 	if err != nil {
 		t.Fatal(err)
 	}

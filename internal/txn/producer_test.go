@@ -275,7 +275,15 @@ func TestProducerWithoutTransactions(t *testing.T) {
 // The offsets wait for the records: a crash between them must repeat and not lose.
 func TestOffsetsWaitForRecords(t *testing.T) {
 	for _, id := range []string{"id", ""} {
-		k := newKafka(t)
+		// A broker of its own for the records: a connection keeps requests in order.
+		k := newBrokers(t, 3)
+		for node := range int32(3) {
+			if node != k.CoordinatorFor("group") && node != k.CoordinatorFor(id) {
+				if err := k.MoveTopicPartition(topic, 0, node); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 		p := k.producer(id)
 		var mu sync.Mutex
 		var order []string
