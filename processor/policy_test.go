@@ -213,7 +213,8 @@ func TestPolicyOfTopicAndApplication(t *testing.T) {
 		},
 		"the topic's, before the application's": {
 			topology.Policies{Decode: topology.DeadLetter, Process: topology.Skip},
-			topology.Policies{Decode: topology.Skip, Process: topology.DeadLetter}, 2, 1,
+			topology.Policies{Decode: topology.Skip, Process: topology.DeadLetter},
+			2, 1,
 		},
 		"one of each": {
 			topology.Policies{Process: topology.Skip}, topology.Policies{Decode: topology.Skip}, 3, 0,
