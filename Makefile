@@ -11,8 +11,8 @@ build: ## bin/hello
 test: ## everything that needs no server, under the race detector
 	go test -race ./...
 
-integration: ## the same scenarios, and the seed's acceptance, on real servers
-	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./cmd/...
+integration: ## the scenarios, the acceptance and the sink's suite on real servers
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks
 
 crash: ## kills everything at random for ten minutes and compares every key
 	go run ./internal/crash -flush
