@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// ended waits for the end of Run and returns its error's text.
+// failed waits for Run to return an error, and returns its text.
 func (i *instance) failed() string {
 	i.t.Helper()
 	select {
@@ -33,11 +33,11 @@ func (i *instance) failed() string {
 }
 
 // waits waits until the instance says what it is waiting for.
-func (i *instance) waits(for_ string) {
+func (i *instance) waits(what string) {
 	i.t.Helper()
 	eventually(i.t, func() error {
-		if s := i.Status(); !strings.Contains(s.Err, for_) {
-			return fmt.Errorf("status is %v, %q: want %q", s.State, s.Err, for_)
+		if s := i.Status(); !strings.Contains(s.Err, what) {
+			return fmt.Errorf("status is %v, %q: want %q", s.State, s.Err, what)
 		}
 		return nil
 	})
