@@ -8,8 +8,8 @@ LINT_VERSION = v2.15.0
 build: ## bin/hello
 	go build -o bin/hello ./cmd/hello
 
-test: ## everything that needs no server, under the race detector
-	go test -race ./...
+test: ## everything that needs no server, under the race detector; most of its time is waiting
+	go test -race -parallel 8 ./...
 
 integration: ## the scenarios, the acceptance and the sink's suite on real servers
 	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks
