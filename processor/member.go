@@ -164,33 +164,49 @@ func (s *session) groupError(err error) {
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
 func (m *member) leave() error {
-	err := m.leaveCoordinator()
-	if errors.Is(err, sarama.ErrNotCoordinatorForConsumer) && m.client.RefreshCoordinator(m.group.Name) == nil {
-		err = m.leaveCoordinator()
-	}
+	err := m.ask(func(b *sarama.Broker) (sarama.KError, error) {
+		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
+			Version: 3, GroupId: m.group.Name,
+			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
+		})
+		if err != nil {
+			return 0, err
+		}
+		if r.Err != sarama.ErrNotCoordinatorForConsumer {
+			return 0, nil // or there was no member, or no group
+		}
+		return r.Err, nil
+	})
 	if err != nil {
 		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
 	}
 	return nil
 }
 
-func (m *member) leaveCoordinator() error {
-	b, err := m.client.Coordinator(m.group.Name)
-	if err != nil {
-		return err
+// ask asks the group's coordinator something that may be asked twice: once more
+// where it is now, if it has moved or is lost. The client remembers the one that
+// it knew for ever.
+func (m *member) ask(request func(*sarama.Broker) (sarama.KError, error)) error {
+	for again := true; ; again = false {
+		b, err := m.client.Coordinator(m.group.Name)
+		if err != nil {
+			return err
+		}
+		code, err := request(b)
+		switch {
+		case err != nil:
+			_ = b.Close() // the next one to ask opens it again
+		case code == sarama.ErrNoError:
+			return nil
+		case code != sarama.ErrNotCoordinatorForConsumer:
+			return code
+		default:
+			err = code
+		}
+		if !again || m.client.RefreshCoordinator(m.group.Name) != nil {
+			return err
+		}
 	}
-	r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
-		Version: 3, GroupId: m.group.Name,
-		Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
-	})
-	if err != nil {
-		_ = b.Close()
-		return err
-	}
-	if r.Err == sarama.ErrNotCoordinatorForConsumer {
-		return r.Err
-	}
-	return nil // or there was no member, or no group
 }
 
 // stopApplication leaves and joins once more, to tell the others: the return of

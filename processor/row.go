@@ -242,13 +242,14 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.client.Coordinator(m.group.Name)
+	var resp *sarama.DescribeGroupsResponse
+	err = m.ask(func(b *sarama.Broker) (sarama.KError, error) {
+		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil || len(resp.Groups) == 0 {
+			return 0, err
+		}
+		return resp.Groups[0].Err, nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
-	}
-	resp, err := b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}})
-	if err != nil {
-		_ = b.Close()
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
 	owners := make([]string, m.partitions)

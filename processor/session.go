@@ -157,19 +157,19 @@ func (s *session) takenOver(ctx context.Context, partition int32) (own bool, err
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.
 func (s *session) owns() error {
-	b, err := s.client.Coordinator(s.group.Name)
-	if err != nil {
-		return err
-	}
-	r, err := b.Heartbeat(&sarama.HeartbeatRequest{
-		Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
-		MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
+	err := s.ask(func(b *sarama.Broker) (sarama.KError, error) {
+		r, err := b.Heartbeat(&sarama.HeartbeatRequest{
+			Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
+			MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
+		})
+		if err != nil {
+			return 0, err
+		}
+		if r.Err == sarama.ErrRebalanceInProgress {
+			return 0, nil
+		}
+		return r.Err, nil
 	})
-	if err != nil {
-		_ = b.Close()
-	} else if r.Err != sarama.ErrNoError && r.Err != sarama.ErrRebalanceInProgress {
-		err = r.Err
-	}
 	if err != nil {
 		return fmt.Errorf("is the partition still ours? %w", err)
 	}

@@ -32,21 +32,22 @@ func (s *session) takeOver(partitions []int32) (own map[int32]bool, err error) {
 	for _, p := range partitions {
 		req.AddPartition(s.group.Input, p)
 	}
-	b, err := s.client.Coordinator(s.group.Name)
+	var resp *sarama.OffsetFetchResponse
+	err = s.ask(func(b *sarama.Broker) (sarama.KError, error) {
+		if resp, err = b.FetchOffset(req); err != nil {
+			return 0, err
+		}
+		return resp.Err, nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	resp, err := b.FetchOffset(req)
-	if err != nil {
-		_ = b.Close()
-		return nil, fmt.Errorf("owners of %v: %w", partitions, err)
+		return nil, fmt.Errorf("owners of partitions %v: %w", partitions, err)
 	}
 	own = map[int32]bool{}
 	fenced := map[string]bool{}
 	for _, p := range partitions {
 		block := resp.GetBlock(s.group.Input, p)
 		if block == nil {
-			return nil, fmt.Errorf("owner of partition %d: %w (%w)", p, sarama.ErrIncompleteResponse, resp.Err)
+			return nil, fmt.Errorf("owner of partition %d: %w", p, sarama.ErrIncompleteResponse)
 		}
 		if block.Err != sarama.ErrNoError {
 			return nil, fmt.Errorf("owner of partition %d: %w", p, block.Err)
