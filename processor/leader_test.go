@@ -51,11 +51,20 @@ func TestCoordinatorsMove(t *testing.T) {
 		c.drained("count-"+counted.Name, journal.Name)
 		t.Logf("from %d to %d: went on after %v", before, c.CoordinatorFor("count-"+counted.Name), time.Since(moved))
 	}
-	// A session that ends looks for the coordinator as well.
-	for before := c.CoordinatorFor("count-" + counted.Name); c.CoordinatorFor("count-"+counted.Name) == before; {
-		c.RehashCoordinators()
+	if n := i.Status().Counts.Sessions; n != 1 {
+		t.Errorf("the instance has joined %d times", n)
 	}
-	c.fail(kmsg.AddOffsetsToTxn, kerr.InvalidProducerEpoch, 1)
+	// A sink asks the coordinator before it writes a lost target anew.
+	c.redis.FlushAll()
+	c.counted(i)
+	// A session that ends looks for the coordinator as well.
+	for range 2 {
+		for before := c.CoordinatorFor("count-" + counted.Name); c.CoordinatorFor("count-"+counted.Name) == before; {
+			c.RehashCoordinators()
+		}
+		c.fail(kmsg.AddOffsetsToTxn, kerr.InvalidProducerEpoch, 1)
+		c.drained("count-"+counted.Name, journal.Name)
+	}
 	c.produce(journal.Name, greetings(200, 20)...)
 	c.counted(i)
 	c.RehashCoordinators() // and nobody has noticed when it leaves
