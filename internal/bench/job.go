@@ -42,13 +42,12 @@ type program interface {
 
 // A progress is one line of a measured process.
 type progress struct {
-	State      string        `json:"state"`
-	Records    int64         `json:"records"`
-	SinkLag    int64         `json:"sink_lag"`
-	Restored   int64         `json:"restored"`
-	Restoring  time.Duration `json:"restoring"` // how long the state was that
-	Partitions []int32       `json:"partitions"`
-	PeakMiB    float64       `json:"peak_mib"` // only at the end
+	State      string  `json:"state"`
+	Records    int64   `json:"records"`
+	SinkLag    int64   `json:"sink_lag"`
+	Restored   int64   `json:"restored"`
+	Partitions []int32 `json:"partitions"`
+	PeakMiB    float64 `json:"peak_mib"` // only at the end
 }
 
 var programs = map[string]func(job) (program, error){

@@ -52,7 +52,7 @@ func restore(ctx context.Context, b *bench) (figures, error) {
 	}
 	cost, err := second.stop()
 	return figures{
-		"records/s": float64(p.Restored) / p.Restoring.Seconds(), "start → running s": took.Seconds(),
+		"records/s": float64(p.Restored) / took.Seconds(), "start → running s": took.Seconds(),
 		"CPU µs/restored": cost.cpu.Seconds() * 1e6 / float64(p.Restored), "peak MiB": cost.peakMiB,
 	}, err
 }

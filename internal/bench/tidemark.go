@@ -6,8 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"sync/atomic"
-	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor"
@@ -18,7 +16,6 @@ import (
 // tidemark is the work as a program of this module would do it.
 type tidemark struct {
 	processor *processor.Processor
-	restoring atomic.Int64 // how long the state was that
 }
 
 func newTidemark(j job) (program, error) {
@@ -46,28 +43,12 @@ func newTidemark(j job) (program, error) {
 	return &tidemark{processor: p}, err
 }
 
-func (t *tidemark) run(ctx context.Context) error {
-	go t.watch()
-	return t.processor.Run(ctx)
-}
-
-func (t *tidemark) watch() {
-	var since time.Time
-	for s := range t.processor.States(context.Background()) { // ends with the processor
-		if s == processor.Restoring {
-			since = time.Now()
-		} else if !since.IsZero() {
-			t.restoring.Add(int64(time.Since(since)))
-			since = time.Time{}
-		}
-	}
-}
+func (t *tidemark) run(ctx context.Context) error { return t.processor.Run(ctx) }
 
 func (t *tidemark) progress() progress {
 	s := t.processor.Status()
 	p := progress{
 		State: s.State.String(), Records: s.Counts.Records, Restored: s.Counts.Restored,
-		Restoring: time.Duration(t.restoring.Load()),
 	}
 	for _, task := range s.Tasks {
 		p.Partitions = append(p.Partitions, task.Partition)
