@@ -21,7 +21,7 @@ func TestLeadersMove(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, i := counting(t, 3)
-			for round := range int32(3) {
+			for round := range int32(2) {
 				for _, topic := range topics {
 					for _, p := range c.PartitionInfos(topic) {
 						c.produce(journal.Name, greetings(20, 20)...)
