@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	commitTick  = 500 * time.Microsecond // how often to look whether the input has run dry
+	firstTick   = 100 * time.Microsecond // from a transaction's first record until it is announced
+	commitTick  = 500 * time.Microsecond // how often to look then whether the input has run dry
 	commitRows  = 50_000                 // records of one task in a transaction
 	commitBytes = 4 << 20                // of rows in a transaction, of all tasks
 	farBehind   = 10_000                 // records of lag beyond which nobody waits for a single one
@@ -28,14 +29,15 @@ func (s *session) commitLoop() {
 		case <-s.ctx.Done():
 			return
 		}
-		for began, begun, done := time.Now(), false, false; !done; begun = true {
-			tick.Reset(commitTick)
+		began := time.Now()
+		for wait, done := firstTick, false; !done; wait = commitTick {
+			tick.Reset(wait)
 			select {
 			case <-tick.C:
 			case <-s.ctx.Done():
 				return
 			}
-			if !begun {
+			if wait == firstTick {
 				s.announce()
 			}
 			s.gate.Lock()
