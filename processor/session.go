@@ -125,13 +125,12 @@ func (s *session) assigned(partitions []int32) {
 	for _, p := range fresh {
 		s.takeovers[p] = &takeover{done: make(chan struct{})}
 	}
-	taken := s.takeovers
 	s.loop.Go(func() {
 		own, err := s.takeOver(fresh)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, p := range fresh {
-			t := taken[p]
+			t := s.takeovers[p]
 			t.own, t.err = own[p], err
 			close(t.done)
 		}

@@ -254,7 +254,7 @@ func (t *task) refused(r topology.Raw, err error) error {
 	if !errors.As(err, &e) {
 		return fmt.Errorf("record %s: %w", r.Position, err)
 	}
-	switch policy := e.Policy; policy {
+	switch e.Policy {
 	case topology.Skip:
 		t.counts.skipped.Add(1)
 		t.log.Warn("record skipped", "error", e)

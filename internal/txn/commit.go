@@ -15,10 +15,10 @@ const patience = 20 * time.Second
 type Offsets map[string][]*sarama.PartitionOffsetMetadata
 
 // AddOffsets waits until the brokers have every record that was pushed, and adds
-// the group's offsets to the open transaction. The broker takes
-// them only from a member of the current generation (KIP-447). Without
-// transactions they are committed here: after the records, so that a crash
-// between the two repeats them.
+// the group's offsets to the open transaction. The broker takes them only from a
+// member of the current generation (KIP-447). Without transactions they are
+// committed here: after the records, so that a crash between the two repeats
+// them.
 func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
 	err := p.Flush() // a broker confirms one request of a producer at a time to be of its transaction
 	switch {

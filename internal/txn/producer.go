@@ -18,8 +18,8 @@ import (
 )
 
 // A Producer writes one transaction after the other. Send, Publish, Begin and
-// Push may be called by several goroutines at once, the others by one while none of those
-// runs. After the first error it does nothing any more.
+// Push may be called by several goroutines at once, the others by one while none
+// of those runs. After the first error it does nothing any more.
 type Producer struct {
 	client sarama.Client
 	id     string // transactional id; "" without transactions
@@ -87,7 +87,7 @@ func Fence(client sarama.Client, id string, timeout time.Duration) error {
 }
 
 // Send queues records for a partition. They and what they point to must not
-// change until Flush has returned.
+// change until they are pushed and Flush has returned.
 func (p *Producer) Send(topic string, partition int32, records []*sarama.Record, times []int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
