@@ -95,7 +95,7 @@ func (f *follower) rebuild(position string) error {
 		if err != nil {
 			return err
 		}
-		if err := add(topology.Raw{Key: r.Key, Value: r.Value}); err != nil {
+		if err := add(topology.Raw{Key: r.Key, Value: r.Value, Time: time.UnixMilli(r.Time)}); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func (t *task) openStore() error {
 		return err
 	}
 	dir := filepath.Join(t.config.StateDir, t.group.Store, strconv.Itoa(int(t.partition)))
-	s, wiped, err := store.Open(dir, t.group.EveryChange, func(o store.Origin) error {
+	s, wiped, err := store.Open(dir, store.Options{EveryChange: t.group.EveryChange}, func(o store.Origin) error {
 		switch {
 		case o.Position == 0: // it has no rows
 			return nil
@@ -45,7 +45,7 @@ func (t *task) openStore() error {
 		return err
 	}
 	t.source, t.store = source, s
-	t.core = t.group.NewTask(s, t.config.Policies)
+	t.core = t.group.NewTask(reader{s}, t.config.Policies)
 	if wiped != "" {
 		t.log.Warn("local table wiped, to be restored from its changelog", "table", t.group.Store, "partition", t.partition, "reason", wiped)
 	}
@@ -53,6 +53,14 @@ func (t *task) openStore() error {
 		return err
 	}
 	return t.restore(max(s.Position(), start), end)
+}
+
+// A reader is the store as the topology reads it.
+type reader struct{ *store.Store }
+
+func (r reader) Get(key []byte) ([]byte, error) {
+	value, _, err := r.Store.Get(key)
+	return value, err
 }
 
 func (t *task) closeStore() error {

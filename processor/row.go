@@ -88,20 +88,24 @@ func (t *task) row(r topology.Raw, tasks []*task) (topology.Raw, error) {
 	if s == nil {
 		return r, t.restoring()
 	}
-	var err error
-	if r.Value, r.Offset, err = s.Committed(r.Key); errors.Is(err, store.ErrClosed) {
+	value, at, offset, err := s.Committed(r.Key)
+	if errors.Is(err, store.ErrClosed) {
 		return r, t.restoring()
 	}
-	if err != nil || r.Value != nil {
+	if r.Offset = offset; err != nil {
 		return r, err
+	}
+	if value != nil {
+		r.Value, r.Time = value, time.UnixMilli(at)
+		return r, nil
 	}
 	for _, other := range tasks {
 		s := other.view.Load()
 		if other == t || s == nil || !s.Stray() {
 			continue
 		}
-		if value, at, err := s.Committed(r.Key); err == nil && value != nil {
-			r.Value, r.Partition, r.Offset = value, other.partition, at
+		if value, at, offset, err := s.Committed(r.Key); err == nil && value != nil {
+			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), other.partition, offset
 			return r, nil
 		}
 	}
@@ -159,7 +163,7 @@ func (t *task) rows(ctx context.Context, from, to []byte, yield func(topology.Ra
 		case err != nil:
 			*failed = fmt.Errorf("%w: %w", ErrRestoring, err)
 			return 0, false
-		case !yield(topology.Raw{Key: r.Key, Value: r.Value, Position: at}):
+		case !yield(topology.Raw{Key: r.Key, Value: r.Value, Time: time.UnixMilli(r.Time), Position: at}):
 			return 0, false
 		}
 	}

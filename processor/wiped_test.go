@@ -82,7 +82,7 @@ func alter(t testing.TB, dir string, change func(s *store.Store, source string) 
 	t.Helper()
 	for p := range 4 {
 		var source string
-		s, _, err := store.Open(filepath.Join(dir, hellos.Name, strconv.Itoa(p)), false, func(o store.Origin) error {
+		s, _, err := store.Open(filepath.Join(dir, hellos.Name, strconv.Itoa(p)), store.Options{}, func(o store.Origin) error {
 			source = o.Source
 			return nil
 		})
@@ -155,7 +155,7 @@ func TestTableOfFencedIsNotCurrent(t *testing.T) {
 		t.Error("the instance ended without an error")
 	}
 	for p := range 4 {
-		s, _, err := store.Open(filepath.Join(i.dir, hellos.Name, strconv.Itoa(p)), false, func(o store.Origin) error {
+		s, _, err := store.Open(filepath.Join(i.dir, hellos.Name, strconv.Itoa(p)), store.Options{}, func(o store.Origin) error {
 			if o.Saved.After(lost) {
 				t.Errorf("partition %d was current at %v, and lost at %v", p, o.Saved, lost)
 			}

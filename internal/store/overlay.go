@@ -33,7 +33,7 @@ func (o *overlay) copyOf(b []byte) []byte {
 	if len(b) > chunk/4 {
 		return append(make([]byte, 0, len(b)), b...)
 	}
-	if len(b) > cap(o.free)-len(o.free) {
+	if o.free == nil || len(b) > cap(o.free)-len(o.free) { // an empty value is not nil
 		o.free = make([]byte, 0, chunk)
 	}
 	n := len(o.free)
@@ -73,14 +73,15 @@ func (o *overlay) put(key, value []byte, time int64) {
 	o.held += len(r.Key) + len(value)
 }
 
-// get returns the newest value, nil if the row is deleted.
-func (o *overlay) get(key []byte) (value []byte, ok bool) {
+// get returns the newest row of a key, with a nil value if it is deleted; nil
+// if the overlay knows nothing of it.
+func (o *overlay) get(key []byte) *Row {
 	if o == nil {
-		return nil, false
+		return nil
 	}
 	i, ok := o.last[string(key)]
 	if !ok {
-		return nil, false
+		return nil
 	}
-	return o.rows[i].Value, true
+	return &o.rows[i]
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"iter"
 
@@ -50,7 +49,7 @@ func (v *Snapshot) Has(key []byte) (bool, error) {
 	if v.store.closed {
 		return false, ErrClosed
 	}
-	_, err := v.snap.Get(append([]byte(prefix), key...), nil)
+	_, err := v.snap.Get(rowKey(nil, key), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return false, nil
 	}
@@ -65,10 +64,10 @@ const page = 256
 // Key and Value are the caller's.
 func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		r := util.BytesPrefix([]byte(prefix))
-		r.Start = append(r.Start, from...)
+		r := util.BytesPrefix([]byte{rowSpace})
+		r.Start = rowKey(nil, from)
 		if to != nil {
-			r.Limit = append([]byte(prefix), to...)
+			r.Limit = rowKey(nil, to)
 		}
 		for {
 			rows, err := v.read(r)
@@ -84,7 +83,7 @@ func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
 				return
 			}
 			last := rows[len(rows)-1].Key
-			r.Start = append(append(append([]byte{}, prefix...), last...), 0) // the next possible key
+			r.Start = append(rowKey(nil, last), 0) // the next possible key
 		}
 	}
 }
@@ -99,7 +98,11 @@ func (v *Snapshot) read(r *util.Range) ([]Row, error) {
 	defer it.Release()
 	var rows []Row
 	for len(rows) < page && it.Next() {
-		rows = append(rows, Row{Key: bytes.Clone(it.Key()[len(prefix):]), Value: append([]byte{}, it.Value()...)})
+		value, time, err := decode(append([]byte{}, it.Value()...), nil)
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, Row{Key: append([]byte{}, it.Key()[1:]...), Value: value, Time: time})
 	}
 	return rows, it.Error()
 }

@@ -39,7 +39,7 @@ type Store struct {
 
 	mu       sync.RWMutex
 	saving   *overlay          // committed, on its way into LevelDB
-	cache    map[string][]byte // rows lately written: a table that is counted reads them again
+	cache    map[string][]byte // rows lately written, as in LevelDB: a table that is counted reads them again
 	cached   int               // bytes in cache
 	position int64             // the changelog offset after the last one applied
 	saved    chan struct{}     // closed when LevelDB has what was saving
@@ -48,21 +48,15 @@ type Store struct {
 	asked   atomic.Bool // somebody reads: the cache is worth its memory
 	stray   atomic.Bool
 	scratch []byte // of Get
+	key     []byte // of write, as value and order are
+	value   []byte
 	batch   leveldb.Batch
 	order   []int32
 }
 
-// User keys have a prefix, so that none collides with the store's own.
 const (
-	prefix     = "k"
 	cacheBytes = 4 << 20
 	rowCost    = 64 // bytes of a map entry and its slices, about
-)
-
-var (
-	positionKey = []byte("position") // next changelog offset, and when it was the newest
-	sourceKey   = []byte("source")   // the changelog's incarnation
-	strayKey    = []byte("stray")    // there if some key belongs to another partition by its hash
 )
 
 // Origin is where the rows of a store come from, and how far.
@@ -72,12 +66,20 @@ type Origin struct {
 	Saved    time.Time // when Position was written
 }
 
+// Options say how a store is kept.
+type Options struct {
+	// EveryChange keeps each change of the open transaction for the changelog.
+	// By default it is the last one of a key.
+	EveryChange bool
+}
+
 // Open opens the store in a directory, which it creates. A store whose files
-// are damaged, or that fit refuses (it says why), is wiped: the changelog has
-// everything. It returns in words why it was wiped, if it was.
-func Open(dir string, every bool, fit func(Origin) error) (s *Store, wiped string, err error) {
+// are damaged or of another format, or that fit refuses (it says why), is wiped:
+// the changelog has everything. It returns in words why it was wiped, if it was.
+func Open(dir string, o Options, fit func(Origin) error) (s *Store, wiped string, err error) {
 	for attempt := 0; ; attempt++ {
-		s, origin, err := open(dir, every)
+		s, origin, err := open(dir, o)
+		var format formatError
 		switch {
 		case err == nil:
 			reason := fit(origin)
@@ -86,6 +88,8 @@ func Open(dir string, every bool, fit func(Origin) error) (s *Store, wiped strin
 			}
 			wiped = reason.Error()
 			err = s.db.Close()
+		case errors.As(err, &format):
+			wiped, err = format.Error(), nil
 		case lerrors.IsCorrupted(err):
 			wiped, err = fmt.Sprintf("its files are damaged: %v", err), nil
 		}
@@ -101,7 +105,7 @@ func Open(dir string, every bool, fit func(Origin) error) (s *Store, wiped strin
 	}
 }
 
-func open(dir string, every bool) (*Store, Origin, error) {
+func open(dir string, o Options) (s *Store, origin Origin, err error) {
 	db, err := leveldb.OpenFile(dir, &opt.Options{
 		WriteBuffer:        4 << 20,
 		BlockCacheCapacity: 8 << 20,
@@ -110,18 +114,26 @@ func open(dir string, every bool) (*Store, Origin, error) {
 	if err != nil {
 		return nil, Origin{}, err
 	}
-	s := &Store{db: db, open: newOverlay(every, 1024), cache: map[string][]byte{}, saved: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			// An error of Close would hide why the store is to be wiped.
+			_ = db.Close()
+		}
+	}()
+	if err := checkFormat(db); err != nil {
+		return nil, Origin{}, err
+	}
+	s = &Store{db: db, open: newOverlay(o.EveryChange, 1024), cache: map[string][]byte{}, saved: make(chan struct{})}
 	close(s.saved)
-	origin, err := s.origin(db)
-	if err != nil {
-		return nil, Origin{}, errors.Join(err, db.Close())
+	if origin, err = s.origin(db); err != nil {
+		return nil, Origin{}, err
 	}
 	s.position = origin.Position
 	stray, err := db.Has(strayKey, nil)
-	s.stray.Store(stray)
 	if err != nil {
-		return nil, Origin{}, errors.Join(err, db.Close())
+		return nil, Origin{}, err
 	}
+	s.stray.Store(stray)
 	return s, origin, nil
 }
 
@@ -178,55 +190,56 @@ func (s *Store) Position() int64 {
 // copies both.
 func (s *Store) Put(key, value []byte, time int64) { s.open.put(key, value, time) }
 
-// Get returns a row as the open transaction sees it, nil if there is none. The
-// bytes are valid until the next call.
-func (s *Store) Get(key []byte) ([]byte, error) {
-	if v, ok := s.open.get(key); ok {
-		return v, nil
+// Get returns a row as the open transaction sees it, and its time; a nil value
+// if there is none. The bytes are valid until the next call.
+func (s *Store) Get(key []byte) (value []byte, time int64, err error) {
+	if r := s.open.get(key); r != nil {
+		return r.Value, r.Time, nil
 	}
-	v, err := s.committed(key, s.scratch[:0])
-	if v != nil {
-		s.scratch = v
+	b, err := s.committed(key, s.scratch[:0])
+	if b != nil {
+		s.scratch = b
 	}
-	return v, err
+	return decode(b, err)
 }
 
-// Committed returns a committed row, nil if there is none, and the position
-// of which it is at least.
-func (s *Store) Committed(key []byte) (value []byte, position int64, err error) {
+// Committed returns a committed row and its time, a nil value if there is none,
+// and the position of which it is at least.
+func (s *Store) Committed(key []byte) (value []byte, time, position int64, err error) {
 	s.life.RLock()
 	defer s.life.RUnlock()
 	if s.closed {
-		return nil, 0, ErrClosed
+		return nil, 0, 0, ErrClosed
 	}
 	position = s.Position()
-	value, err = s.committed(key, nil)
-	return value, position, err
+	value, time, err = decode(s.committed(key, nil))
+	return value, time, position, err
 }
 
-// committed appends to dst, which makes a present value not nil.
+// committed appends a row as it is in LevelDB to dst, or returns nil.
 func (s *Store) committed(key, dst []byte) ([]byte, error) {
 	s.mu.RLock()
-	v, ok := s.saving.get(key)
-	if !ok {
-		v, ok = s.cache[string(key)]
+	var b []byte
+	r, known := s.saving.get(key), true
+	if r == nil {
+		b, known = s.cache[string(key)]
 	}
-	if ok && v != nil {
-		if dst == nil {
-			dst = make([]byte, 0, len(v))
-		}
-		v = append(dst, v...)
+	switch {
+	case r != nil && r.Value != nil:
+		b = encode(dst, r.Value, r.Time)
+	case b != nil:
+		b = append(dst, b...)
 	}
 	s.mu.RUnlock()
-	if ok {
-		return v, nil
+	if known {
+		return b, nil
 	}
 	s.asked.Store(true)
-	v, err := s.db.Get(append([]byte(prefix), key...), nil)
+	b, err := s.db.Get(rowKey(nil, key), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, nil
 	}
-	return v, err
+	return b, err
 }
 
 // Unsent returns the rows of the open transaction that have not been returned
@@ -302,13 +315,14 @@ func (s *Store) write(rows []Row, position int64) (order []int32, err error) {
 	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(rows[a].Key, rows[b].Key) })
 	s.order = order
 	s.batch.Reset()
-	key := make([]byte, 0, 256)
 	for _, i := range order {
-		key = append(append(key[:0], prefix...), rows[i].Key...)
-		if rows[i].Value == nil {
-			s.batch.Delete(key)
+		r := &rows[i]
+		s.key = rowKey(s.key[:0], r.Key)
+		if r.Value == nil {
+			s.batch.Delete(s.key)
 		} else {
-			s.batch.Put(key, rows[i].Value)
+			s.value = encode(s.value[:0], r.Value, r.Time)
+			s.batch.Put(s.key, s.value)
 		}
 	}
 	s.batch.Put(positionKey, positionValue(position))
@@ -325,15 +339,16 @@ func (s *Store) keep(r *Row) {
 		}
 		s.cached += len(r.Key) + rowCost
 	}
-	s.cached += len(r.Value) - len(v)
+	old := len(v)
 	switch {
 	case r.Value == nil:
 		v = nil
 	case v == nil:
-		v = append(make([]byte, 0, len(r.Value)+8), r.Value...)
+		v = encode(make([]byte, 0, len(r.Value)+timeBytes+8), r.Value, r.Time)
 	default:
-		v = append(v[:0], r.Value...)
+		v = encode(v[:0], r.Value, r.Time)
 	}
+	s.cached += len(v) - old
 	s.cache[string(r.Key)] = v
 }
 

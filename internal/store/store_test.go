@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/syndtr/goleveldb/leveldb"
+
 	"github.com/tidemark-dev/tidemark/internal/store"
 )
 
@@ -14,7 +16,7 @@ func fits(store.Origin) error { return nil }
 
 func open(t *testing.T, dir string) *store.Store {
 	t.Helper()
-	s, wiped, err := store.Open(dir, false, fits)
+	s, wiped, err := store.Open(dir, store.Options{}, fits)
 	if err != nil || wiped != "" {
 		t.Fatal(err, wiped)
 	}
@@ -23,7 +25,7 @@ func open(t *testing.T, dir string) *store.Store {
 
 func want(t *testing.T, s *store.Store, key, value string) {
 	t.Helper()
-	v, err := s.Get([]byte(key))
+	v, _, err := s.Get([]byte(key))
 	if err != nil || string(v) != value || (v == nil) != (value == "") {
 		t.Errorf("%s = %q, %v; want %q", key, v, err, value)
 	}
@@ -42,7 +44,7 @@ func TestOpenTransactionIsSeenByItsTaskOnly(t *testing.T) {
 	defer s.Close(false)
 	put(s, "a", "1")
 	want(t, s, "a", "1")
-	if v, _, _ := s.Committed([]byte("a")); v != nil {
+	if v, _, _, _ := s.Committed([]byte("a")); v != nil {
 		t.Errorf("a view reads %q before the commit", v)
 	}
 	s.Discard()
@@ -51,7 +53,7 @@ func TestOpenTransactionIsSeenByItsTaskOnly(t *testing.T) {
 	if err := s.Commit(7); err != nil {
 		t.Fatal(err)
 	}
-	if v, at, _ := s.Committed([]byte("a")); string(v) != "2" || at != 7 {
+	if v, _, at, _ := s.Committed([]byte("a")); string(v) != "2" || at != 7 {
 		t.Errorf("a view reads %q at %d, want 2 at 7", v, at)
 	}
 }
@@ -71,7 +73,7 @@ func TestRestartKeepsRowsAndPosition(t *testing.T) {
 		t.Fatal(err)
 	}
 	var was store.Origin
-	s, wiped, err := store.Open(dir, false, func(o store.Origin) error { was = o; return nil })
+	s, wiped, err := store.Open(dir, store.Options{}, func(o store.Origin) error { was = o; return nil })
 	if err != nil || wiped != "" {
 		t.Fatal(err, wiped)
 	}
@@ -86,7 +88,7 @@ func TestRestartKeepsRowsAndPosition(t *testing.T) {
 
 func TestLastChangeOfAKeyIsSentOnce(t *testing.T) {
 	for every, sent := range map[bool]int{false: 2, true: 4} {
-		s, _, err := store.Open(t.TempDir(), every, fits)
+		s, _, err := store.Open(t.TempDir(), store.Options{EveryChange: every}, fits)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +165,7 @@ func TestUnfitStoreIsWiped(t *testing.T) {
 	if err := errors.Join(s.Commit(1), s.Close(false)); err != nil {
 		t.Fatal(err)
 	}
-	s, wiped, err := store.Open(dir, false, func(o store.Origin) error {
+	s, wiped, err := store.Open(dir, store.Options{}, func(o store.Origin) error {
 		if o.Position > 0 {
 			return errors.New("ahead")
 		}
@@ -174,6 +176,104 @@ func TestUnfitStoreIsWiped(t *testing.T) {
 	}
 	defer s.Close(false)
 	want(t, s, "a", "")
+}
+
+// A store whose rows are not as this program writes them is not misread.
+func TestOtherFormatIsWiped(t *testing.T) {
+	for name, c := range map[string]struct {
+		there map[string]string
+		wiped string
+	}{
+		"older":       {map[string]string{"ka": "a value without a time", "source": "incarnation"}, "it is of an older format"},
+		"newer":       {map[string]string{"ka": "whatever", "format": "3"}, `it is of format "3", and this program keeps format 2`},
+		"no rows yet": {map[string]string{"source": "incarnation"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			db, err := leveldb.OpenFile(dir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range c.there {
+				err = errors.Join(err, db.Put([]byte(k), []byte(v), nil))
+			}
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			s, wiped, err := store.Open(dir, store.Options{}, fits)
+			if err != nil || wiped != c.wiped {
+				t.Fatalf("%v, wiped %q, want %q", err, wiped, c.wiped)
+			}
+			want(t, s, "a", "")
+			put(s, "a", "1")
+			if err := errors.Join(s.Commit(1), s.Close(false)); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
+			defer s.Close(false)
+			want(t, s, "a", "1")
+		})
+	}
+}
+
+// The time is the row's wherever the row lies: in the open transaction, in the
+// one being saved, in the cache, in LevelDB, in a snapshot.
+func TestRowsKeepTheirTimes(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	at := func(where string, want int64) {
+		t.Helper()
+		v, got, err := s.Get([]byte("a"))
+		if err != nil || got != want || len(v) != 1 {
+			t.Errorf("%s: %q of %d, %v; want %d", where, v, got, err, want)
+		}
+	}
+	for round, time := range []int64{-1, 7, 1 << 60} {
+		s.Put([]byte("a"), []byte("1"), time)
+		at("open", time)
+		if err := s.Commit(int64(round) + 1); err != nil {
+			t.Fatal(err)
+		}
+		at("saving or saved", time)
+		snap, err := s.Snapshot() // waits for LevelDB
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r := range snap.Rows(nil, nil) {
+			if r.Time != time {
+				t.Errorf("in the snapshot: %d, want %d", r.Time, time)
+			}
+		}
+		snap.Release()
+		at("saved", time)
+		if _, got, _, _ := s.Committed([]byte("a")); got != time {
+			t.Errorf("committed: %d, want %d", got, time)
+		}
+	}
+	if err := s.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	defer s.Close(false)
+	at("after a restart", 1<<60)
+}
+
+// A value or a key of no bytes is a value and a key.
+func TestEmptyIsNotAbsent(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close(false)
+	for range 3 {
+		s.Put(nil, []byte{}, 1)
+		if v, _, err := s.Get(nil); v == nil || len(v) != 0 || err != nil {
+			t.Errorf("open: %v, %v", v, err)
+		}
+		if err := s.Commit(s.Position() + 1); err != nil {
+			t.Fatal(err)
+		}
+		if v, _, err := s.Get(nil); v == nil || len(v) != 0 || err != nil {
+			t.Errorf("committed: %v, %v", v, err)
+		}
+	}
 }
 
 func TestDamagedStoreIsWiped(t *testing.T) {
@@ -189,7 +289,7 @@ func TestDamagedStoreIsWiped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, wiped, err := store.Open(dir, false, fits)
+	s, wiped, err := store.Open(dir, store.Options{}, fits)
 	if err != nil || wiped == "" {
 		t.Fatalf("%v, wiped %q", err, wiped)
 	}
