@@ -1,7 +1,7 @@
 package topology
 
 import (
-	"fmt"
+	"bytes"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
@@ -11,28 +11,24 @@ import (
 // nil, is dropped.
 func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
 	b, up := s.upstream()
-	t, down, rows := keep[K, V, int64](b, up, "count", rows, codec.Int64{})
+	table, down, rows := tableOf[K, V, int64](b, up, "count", rows, codec.Int64{})
 	up.feed(down.node, func(k *Task) step[K, V] {
-		put := startRows(k, down, rows)
+		fold := startFold(k, down, table, rows)
 		return func(it *item[K, V]) error {
-			if filed, err := it.file(k, down.node); !filed {
-				return err
-			}
-			if it.missing && !it.nillable {
+			if it.value.missing && !it.value.nillable {
 				k.writes.Dropped = true
 				return nil
 			}
-			if err := it.check(); err != nil {
-				return k.refuse(down.node, k.policy, err)
-			}
-			n, err := row(k, down.node, it.key.data, rows.Value)
-			if err != nil {
+			if filed, err := it.file(k, down.node, rows.Key); !filed {
 				return err
 			}
-			return put(it.key, n+1)
+			if err := it.value.check(); err != nil {
+				return k.refuse(down.node, k.policy, err)
+			}
+			return fold(it.key, it.time, it.headers, func(n int64) int64 { return n + 1 })
 		}
 	})
-	return Table[K, int64]{b, down, t}
+	return Table[K, int64]{b, down, table}
 }
 
 // Aggregate folds the values of each key into a row, which starts as the zero
@@ -41,59 +37,54 @@ func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
 func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A) Table[K, A] {
 	b, up := s.upstream()
 	values, _ := any(up.value).(codec.Codec[A])
-	t, down, rows := keep(b, up, "aggregate", rows, values)
-	if fold == nil {
-		b.wrong("%s: the function is nil", down.name)
-	}
+	table, down, rows := tableOf(b, up, "aggregate", rows, values)
+	b.needs(down.node, fold == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
-		put := startRows(k, down, rows)
+		change := startFold(k, down, table, rows)
 		return func(it *item[K, V]) error {
-			if filed, err := it.file(k, down.node); !filed {
+			if filed, err := it.file(k, down.node, rows.Key); !filed {
 				return err
 			}
 			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			kept, err := row(k, down.node, it.key.data, rows.Value)
-			if err != nil {
-				return err
-			}
-			return put(it.key, fold(it.key.value, it.value, kept))
+			return change(it.key, it.time, it.headers, func(kept A) A { return fold(it.key.v, it.value.v, kept) })
 		}
 	})
-	return Table[K, A]{b, down, t}
+	return Table[K, A]{b, down, table}
 }
 
-// row returns a row's value, or the zero A.
-func row[A any](k *Task, at *node, key []byte, values codec.Codec[A]) (a A, err error) {
-	k.at = nil
-	data, err := k.rows.Get(key)
-	if err != nil {
-		return a, fmt.Errorf("%s: read row: %w", at.name, err)
+// startFold returns what changes a row by a function and passes the change on.
+// The row's time is that of its newest record.
+func startFold[K, A any](k *Task, down *stream[K, A], table *kept, rows Store[K, A]) func(key *cell[K], time int64, headers []Header, fold func(A) A) error {
+	next, r := down.start(k), k.store(table)
+	change := newItem(down.key, down.value)
+	old := newCell("row", down.value)
+	if down.needsOld {
+		change.old = old
 	}
-	k.at, k.policy = at, k.policies.Process
-	if data == nil {
-		return a, nil
-	}
-	if a, err = values.Decode(data); err != nil {
-		return a, k.refuse(at, k.policy, fmt.Errorf("decode row: %w", err))
-	}
-	return a, nil
-}
-
-// startRows returns what writes a row and passes the change on. A nil value
-// deletes it.
-func startRows[K, A any](k *Task, down *stream[K, A], rows Store[K, A]) func(*key[K], A) error {
-	next := down.start(k)
-	change := newItem[K, A](nil, rows.Value)
-	return func(key *key[K], a A) error {
-		change.key = key
-		change.resetValue(a, nil)
-		data, err := change.encoded(k, down.node, rows.Value, true)
+	return func(key *cell[K], time int64, headers []Header, fold func(A) A) error {
+		data, at, err := r.get(key.data)
 		if err != nil {
 			return err
 		}
-		k.write(key.data, data)
+		if down.needsOld {
+			data = bytes.Clone(data)
+		}
+		if data != nil {
+			time = max(time, at)
+		}
+		k.at, k.policy = down.node, k.policies.Process
+		old.load(data)
+		if err := old.decode(); err != nil {
+			return k.refuse(down.node, k.policy, err)
+		}
+		change.key, change.time, change.headers = key, time, headers
+		change.value.set(fold(old.v), nil)
+		if data, err = change.value.encoded(k, down.node, rows.Value, true); err != nil {
+			return err
+		}
+		r.put(key.data, data, time)
 		return next(change)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // A Builder collects the parts of a topology and their mistakes. It is not
@@ -17,7 +16,8 @@ type Builder struct {
 	nodes     []*node // in the order of their declaration, so upstream first
 	inputs    map[string]*input
 	outputs   map[string]*output
-	tables    []*table
+	globals   map[string]*global // by store
+	stores    []*kept
 	publishes []*publish
 	steps     map[string]int // how many of each verb have no name of their own
 }
@@ -25,12 +25,13 @@ type Builder struct {
 // An input is a topic that is read.
 type input struct {
 	*node
-	topic    string
-	policies Policies
-	declared declaration
-	stream   any // *stream[K, V]
-	handle   any // Topic[K, V]
-	start    func(*Task) func() error
+	topic       string
+	policies    Policies
+	declared    declaration
+	stream      any // *stream[K, V]
+	handle      any // Topic[K, V]
+	start       func(*Task) *taskInput
+	repartition *RepartitionTopic // nil if the topic is not ours
 }
 
 // An output is a topic that is published to, however often.
@@ -45,16 +46,6 @@ type publish struct {
 	topic string
 }
 
-// A table is a node that keeps rows.
-type table struct {
-	*node
-	store       string
-	everyChange bool
-	sinks       []Sink
-	texts       texts
-	handle      any // Store[K, V], with its codecs
-}
-
 // NewBuilder starts a topology. The application name is the prefix of the
 // consumer groups, and of the topics that tidemark creates.
 func NewBuilder(application string) *Builder {
@@ -66,13 +57,15 @@ func NewBuilder(application string) *Builder {
 // ready makes a zero Builder fit for use; Build will miss its name.
 func (b *Builder) ready() {
 	if b.inputs == nil {
-		b.inputs, b.outputs, b.steps = map[string]*input{}, map[string]*output{}, map[string]int{}
+		b.inputs, b.outputs, b.globals, b.steps = map[string]*input{}, map[string]*output{}, map[string]*global{}, map[string]int{}
 	}
 }
 
 // Build checks the topology and freezes it. The error lists every mistake, by name.
 func (b *Builder) Build() (*Topology, error) {
-	errs := slices.Concat(b.checkApplication(), b.errs, b.checkShape())
+	b.ready()
+	parts := b.parts()
+	errs := slices.Concat(b.checkApplication(), b.errs, b.checkShape(parts))
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -83,74 +76,35 @@ func (b *Builder) Build() (*Topology, error) {
 		changelogs:  map[string]texts{},
 		handles:     map[string]any{},
 	}
-	for name, in := range b.inputs {
+	for _, name := range sorted(b.inputs) {
+		in := b.inputs[name]
 		t.topics[name], t.handles[name] = in.declared.texts, in.handle
+		if in.repartition != nil {
+			t.repartitions = append(t.repartitions, *in.repartition)
+		}
 	}
 	for name, out := range b.outputs {
 		t.topics[name], t.handles[name] = out.declared.texts, out.handle
 	}
-	for _, tb := range b.tables {
-		g := b.group(tb)
-		t.groups = append(t.groups, g)
-		t.stores[tb.store] = tb.texts
-		t.changelogs[g.Table] = tb.texts
-		t.handles[tb.store] = tb.handle
+	for _, s := range b.stores {
+		if s.texts != nil {
+			t.stores[s.name], t.changelogs[b.changelog(s.name)], t.handles[s.name] = *s.texts, *s.texts, s.handle
+		}
+	}
+	for _, g := range b.globals {
+		t.stores[g.Store], t.handles[g.Store] = g.texts, g.handle
+	}
+	for _, part := range parts {
+		t.groups = append(t.groups, b.group(part))
 	}
 	return t, nil
 }
 
-// group compiles the group of a table: what leads to it, what is published of
-// it, and what is published of its input if no earlier group does that.
-func (b *Builder) group(tb *table) *Group {
-	g := &Group{
-		Name:        b.application + "-" + tb.store,
-		Input:       tb.input.topic,
-		Store:       tb.store,
-		Table:       b.changelog(tb.store),
-		EveryChange: tb.everyChange,
-		Sinks:       slices.Clone(tb.sinks),
-		table:       tb,
-		nodes:       map[*node]bool{},
-	}
-	g.run(tb.node)
-	for _, p := range b.publishes {
-		if b.owner(p) == tb {
-			g.run(p.node)
-			g.Outputs = append(g.Outputs, p.topic)
-		}
-	}
-	slices.Sort(g.Outputs)
-	g.Outputs = slices.Compact(g.Outputs)
-	for _, n := range b.nodes {
-		if g.nodes[n] {
-			g.order = append(g.order, n)
-		}
-	}
-	return g
-}
-
-// owner returns the table in whose group a step runs that publishes.
-func (b *Builder) owner(p *publish) *table {
-	first := -1
-	for i, tb := range b.tables {
-		if p.up == tb.node {
-			return tb
-		}
-		if first < 0 && tb.input == p.input {
-			first = i
-		}
-	}
-	return b.tables[first]
-}
-
 func (b *Builder) changelog(store string) string { return b.application + "-" + store + "-table" }
 
-// add makes a node downstream of up.
-func (b *Builder) add(name string, up *node) *node {
-	n := &node{name: name, up: up}
-	if up != nil {
-		n.input = up.input
-	}
+// add makes a node downstream of others.
+func (b *Builder) add(name string, ups ...*node) *node {
+	n := &node{name: name, ups: ups}
 	if b != nil {
 		b.nodes = append(b.nodes, n)
 	}
@@ -173,58 +127,19 @@ func (b *Builder) wrong(format string, args ...any) {
 	}
 }
 
-func (b *Builder) checkApplication() []error {
-	if err := checkName("application", b.application); err != nil {
-		return []error{err}
+// needs notes that the function of a step is missing, if it is.
+func (b *Builder) needs(n *node, missing bool) {
+	if missing {
+		b.wrong("%s: the function is nil", n.name)
 	}
-	if topic := b.application + "-dead-letters"; len(topic) > maxName {
-		return []error{fmt.Errorf("application %q: its topic of dead letters has a name of %d bytes, more than Kafka's %d", b.application, len(topic), maxName)}
-	}
-	return nil
 }
 
-// checkShape finds what only the whole shows.
-func (b *Builder) checkShape() (errs []error) {
-	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	tabled := map[*input]bool{}
-	named := func(topic string) bool { return b.inputs[topic] != nil || b.outputs[topic] != nil }
-	for _, tb := range b.tables {
-		tabled[tb.input] = true
-		changelog := b.changelog(tb.store)
-		if len(changelog) > maxName {
-			refuse("store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", tb.store, changelog, len(changelog), maxName)
-		}
-		if named(changelog) {
-			refuse("topic %q: it is the changelog topic of store %q, too", changelog, tb.store)
-		}
-		if named(tb.store) {
-			refuse("store %q: a topic has this name, too", tb.store)
-		}
+// keyed notes that a step needs the records of a key in one partition, and that
+// a step before it has changed keys, if one has.
+func (b *Builder) keyed(n *node, rekeyed bool) {
+	if rekeyed {
+		b.wrong("%s: a step before it has changed keys, so that records of one key lie in several partitions: put Repartition between", n.name)
 	}
-	if len(b.tables)+len(b.inputs)+len(b.errs) == 0 {
-		refuse("the topology keeps nothing: Materialize, ToTable, Count and Aggregate make tables")
-	}
-	for _, name := range sorted(b.inputs) {
-		in := b.inputs[name]
-		if _, also := b.outputs[name]; also {
-			refuse("topic %q: it is read and published", name)
-		}
-		if tabled[in] {
-			continue
-		}
-		var published []string
-		for _, p := range b.publishes {
-			if p.input == in {
-				published = append(published, fmt.Sprintf("%q", p.topic))
-			}
-		}
-		if len(published) == 0 {
-			refuse("topic %q: it is read, and nothing is kept of it", name)
-		} else {
-			refuse("topic %q: it is published to %s and feeds no table: a stream without a table is not supported yet", name, strings.Join(published, ", "))
-		}
-	}
-	return errs
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,44 +1,43 @@
 package topology
 
-// A Group is a part of a topology that runs on its own: one input, one table,
-// and what is published of it. It is one goka group, and one Kafka consumer
-// group.
+// A Group is a part of a topology that runs on its own, as one Kafka consumer
+// group. Partitions with one number, of all its inputs, make one [Task]: so the
+// rows of a key, and whatever meets them, are in one place. A group is made of
+// the steps that are connected by streams and tables; what is connected by a
+// topic only, also one that both read, runs in groups of its own. A table that
+// nothing is joined with or derived from is so one group with one changelog topic.
 type Group struct {
-	// Name is <application>-<store>: the consumer group.
+	// Name is the consumer group: <application>-<the first of its tables by name>;
+	// without a table the first of its stores, without those the first input.
 	Name string
 
-	// Input is the topic that is read.
-	Input string
+	// Inputs are the topics that are read, sorted.
+	Inputs []string
 
-	// Store is the name of the table's store, Table that of its changelog topic:
-	// <application>-<store>-table.
-	Store, Table string
+	// Stores are what is kept: tables first, both by name.
+	Stores []StateStore
 
-	// EveryChange says that each change of a row is a record of the changelog.
-	EveryChange bool
+	// Globals are the global tables that are looked at, by name of their stores.
+	Globals []Global
 
-	// Outputs are the topics that are published to, sorted.
+	// Outputs are the topics that are published to, sorted, without those that
+	// Route chooses.
 	Outputs []string
 
-	// Sinks follow the table.
-	Sinks []Sink
-
-	table *table
-	nodes map[*node]bool // what the group's tasks run
-	order []*node        // the same, upstream first
+	nodes  map[*node]bool // what the group's tasks run
+	order  []*node        // the same, upstream first
+	inputs map[string]*input
 }
 
-// NewTask returns a task, which finds its rows through rows. The policies are
-// the application's, for what the topic says nothing of.
-func (g *Group) NewTask(rows Reader, application Policies) *Task {
-	k := &Task{group: g, rows: rows, policies: g.table.input.policies.or(application)}
-	k.start = g.table.input.start(k)
-	return k
+// A Global is a global table: every instance keeps all partitions of its topic,
+// which is its changelog as well.
+type Global struct {
+	Store, Topic string
 }
 
-// run adds a node, and what leads to it.
-func (g *Group) run(n *node) {
-	for ; n != nil; n = n.up {
-		g.nodes[n] = true
-	}
+// A RepartitionTopic is a topic that the processor creates, because records go through
+// it from one group to another.
+type RepartitionTopic struct {
+	Topic      string
+	Partitions int32 // 0 for as many as it needs, see Topology.Partitions
 }

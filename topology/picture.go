@@ -27,16 +27,31 @@ func (t *Topology) String() string {
 
 // edges returns what leads where, upstream first.
 func (g *Group) edges() (edges [][2]string) {
+	keeper := map[string]*node{}
 	for _, n := range g.order {
-		if n.up != nil {
-			edges = append(edges, [2]string{n.up.name, n.name})
+		for _, up := range n.ups {
+			edges = append(edges, [2]string{up.name, n.name})
 		}
-		if n == g.table.node {
-			edges = append(edges, [2]string{n.name, "changelog " + g.Table})
+		for _, k := range n.stores {
+			if keeper[k.name] == nil {
+				keeper[k.name] = n
+				edges = append(edges, [2]string{n.name, "changelog " + g.store(k.name).Changelog})
+			}
 		}
 	}
-	for _, s := range g.Sinks {
-		edges = append(edges, [2]string{g.table.name, "sink " + s.String()})
+	for _, s := range g.Stores {
+		for _, sink := range s.Sinks {
+			edges = append(edges, [2]string{keeper[s.Name].name, "sink " + sink.String()})
+		}
 	}
 	return edges
+}
+
+func (g *Group) store(name string) *StateStore {
+	for i := range g.Stores {
+		if g.Stores[i].Name == name {
+			return &g.Stores[i]
+		}
+	}
+	return nil
 }

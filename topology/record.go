@@ -33,6 +33,10 @@ type Position struct {
 // String returns "topic/partition@offset".
 func (p Position) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
 
+// A Change is what happened to one row: Old is nil if it is new, New is nil if
+// it was deleted.
+type Change[V any] struct{ Old, New *V }
+
 // A RecordError says which record could not be processed, and where in the
 // topology. It wraps the cause.
 type RecordError struct {

@@ -23,63 +23,18 @@ type Node[K, V any] interface {
 	upstream() (*Builder, *stream[K, V])
 }
 
-// Consume reads a topic as a stream, from the application's last commit, at
-// first from the topic's start.
-func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
-	if b == nil {
-		return Stream[K, V]{}
-	}
-	b.ready()
-	if in, ok := b.inputs[from.Name]; ok {
-		if s, ok := in.stream.(*stream[K, V]); ok && in.declared.equal(from.declaration()) {
-			return Stream[K, V]{b, s}
-		}
-		b.wrong("topic %q: it is read as %s and as %s", from.Name, in.declared, from.declaration())
-		return Stream[K, V]{b, placeholder[K, V]()}
-	}
-	if err := from.check(); err != nil {
-		b.errs = append(b.errs, err)
-	}
-	s := &stream[K, V]{
-		node:  b.add("topic "+from.Name, nil),
-		key:   from.Key,
-		value: from.Value,
-		// The missing name or codec is reported, once is enough.
-		faulty: from.Key == nil || from.Value == nil,
-	}
-	s.input = &input{node: s.node, topic: from.Name, policies: from.Policies, declared: from.declaration(), stream: s, handle: from}
-	s.input.start = func(k *Task) func() error { return startInput(k, s) }
-	if from.Name != "" {
-		b.inputs[from.Name] = s.input
-	}
-	return Stream[K, V]{b, s}
-}
-
-// startInput returns what passes the record of a task on.
-func startInput[K, V any](k *Task, s *stream[K, V]) func() error {
-	next := s.start(k)
-	it := newItem(newKey(s.key), s.value)
-	return func() error {
-		it.reset(k.record.Key)
-		it.resetData(k.record.Value)
-		return next(it)
-	}
-}
-
 // Filter keeps the records for which keep holds.
 func Filter[K, V any](s Stream[K, V], keep func(K, V) bool) Stream[K, V] {
 	b, up := s.upstream()
 	down := below[K, V, V](b, up, b.number("filter"))
-	if keep == nil {
-		b.wrong("%s: the function is nil", down.name)
-	}
+	b.needs(down.node, keep == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)
 		return func(it *item[K, V]) error {
 			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			if !keep(it.key.value, it.value) {
+			if !keep(it.key.v, it.value.v) {
 				return nil
 			}
 			return next(it)
@@ -94,7 +49,7 @@ func MapValues[K, V, W any](s Stream[K, V], fn func(K, V) W) Stream[K, W] {
 	if fn != nil {
 		total = func(k K, v V) (W, error) { return fn(k, v), nil }
 	}
-	return mapped(s, "map", total)
+	return mapped(s, "map values", total)
 }
 
 // Try is MapValues with a function that can fail. A record that it refuses goes
@@ -106,9 +61,7 @@ func Try[K, V, W any](s Stream[K, V], fn func(K, V) (W, error)) Stream[K, W] {
 func mapped[K, V, W any](s Stream[K, V], verb string, fn func(K, V) (W, error)) Stream[K, W] {
 	b, up := s.upstream()
 	down := below[K, V, W](b, up, b.number(verb))
-	if fn == nil {
-		b.wrong("%s: the function is nil", down.name)
-	}
+	b.needs(down.node, fn == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)
 		made := newItem[K, W](nil, down.value)
@@ -116,58 +69,244 @@ func mapped[K, V, W any](s Stream[K, V], verb string, fn func(K, V) (W, error)) 
 			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			w, err := fn(it.key.value, it.value)
+			w, err := fn(it.key.v, it.value.v)
 			if err != nil {
 				return k.refuse(down.node, k.policy, err)
 			}
-			made.key = it.key
-			made.resetValue(w, nil)
+			follow(made, it)
+			made.value.set(w, nil)
 			return next(made)
 		}
 	})
 	return Stream[K, W]{b, down}
 }
 
-// Publish writes to a topic: the records of a stream, or the changes of a
-// table. They have the time and the headers of the record that caused them.
-func Publish[K, V any](from Node[K, V], to Topic[K, V]) {
-	if from == nil {
-		return
-	}
-	b, up := from.upstream()
-	if b == nil {
-		return
-	}
-	p := &publish{node: b.add("topic "+to.Name, up.node), topic: to.Name}
-	b.publishes = append(b.publishes, p)
-	to = to.orCodecs(up.key, up.value)
-	if err := to.check(); err != nil && !up.faulty {
-		b.errs = append(b.errs, err)
-	}
-	if to.Name == "" {
-		return
-	}
-	if out, ok := b.outputs[to.Name]; !ok {
-		b.outputs[to.Name] = &output{to.declaration(), to}
-	} else if !out.declared.equal(to.declaration()) {
-		b.wrong("topic %q: it is published as %s and as %s", to.Name, out.declared, to.declaration())
-	}
-	sameKey, sameValue := sameCodec(up.key, to.Key), sameCodec(up.value, to.Value)
-	up.feed(p.node, func(k *Task) step[K, V] {
+// FlatMapValues replaces every value by those that fn emits, in their order.
+// Keys stay, and so does the partitioning.
+func FlatMapValues[K, V, W any](s Stream[K, V], fn func(k K, v V, emit func(W))) Stream[K, W] {
+	b, up := s.upstream()
+	down := below[K, V, W](b, up, b.number("flat map values"))
+	b.needs(down.node, fn == nil)
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem[K, W](nil, down.value)
+		var ws []W
+		emit := func(w W) { ws = append(ws, w) }
 		return func(it *item[K, V]) error {
-			key, err := it.encodedKey(k, p.node, to.Key, sameKey)
-			if err != nil {
+			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			value, err := it.encoded(k, p.node, to.Value, sameValue)
-			if err != nil {
-				return err
+			ws = ws[:0]
+			fn(it.key.v, it.value.v, emit)
+			follow(made, it)
+			for _, w := range ws {
+				made.value.set(w, nil)
+				if err := next(made); err != nil {
+					return err
+				}
 			}
-			k.writes.Records = append(k.writes.Records, Raw{
-				Key: key, Value: value, Time: k.record.Time, Headers: k.record.Headers,
-				Position: Position{Topic: to.Name},
-			})
 			return nil
 		}
 	})
+	return Stream[K, W]{b, down}
+}
+
+// Map replaces every key and value. What needs the records of a key in one
+// partition needs a Repartition behind it.
+func Map[K, V, K2, V2 any](s Stream[K, V], fn func(K, V) (K2, V2)) Stream[K2, V2] {
+	var flat func(K, V, func(K2, V2))
+	if fn != nil {
+		flat = func(k K, v V, emit func(K2, V2)) { emit(fn(k, v)) }
+	}
+	return flatMapped(s, "map", flat)
+}
+
+// FlatMap replaces every record by those that fn emits, in their order. What
+// needs the records of a key in one partition needs a Repartition behind it.
+func FlatMap[K, V, K2, V2 any](s Stream[K, V], fn func(k K, v V, emit func(K2, V2))) Stream[K2, V2] {
+	return flatMapped(s, "flat map", fn)
+}
+
+func flatMapped[K, V, K2, V2 any](s Stream[K, V], verb string, fn func(K, V, func(K2, V2))) Stream[K2, V2] {
+	b, up := s.upstream()
+	down := rekeyed[K, V, K2, V2](b, up, b.number(verb))
+	b.needs(down.node, fn == nil)
+	type pair struct {
+		k K2
+		v V2
+	}
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem(down.key, down.value)
+		var pairs []pair
+		emit := func(k K2, v V2) { pairs = append(pairs, pair{k, v}) }
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, down.node); !shown {
+				return err
+			}
+			pairs = pairs[:0]
+			fn(it.key.v, it.value.v, emit)
+			made.time, made.headers = it.time, it.headers
+			for _, p := range pairs {
+				made.key.set(p.k, nil)
+				made.value.set(p.v, nil)
+				if err := next(made); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+	return Stream[K2, V2]{b, down}
+}
+
+// SelectKey replaces every key. Values stay, as bytes if no function has looked
+// at them. What needs the records of a key in one partition needs a Repartition
+// behind it.
+func SelectKey[K, V, K2 any](s Stream[K, V], fn func(K, V) K2) Stream[K2, V] {
+	b, up := s.upstream()
+	down := rekeyed[K, V, K2, V](b, up, b.number("select key"))
+	b.needs(down.node, fn == nil)
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem(down.key, down.value)
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, down.node); !shown {
+				return err
+			}
+			made.time, made.headers = it.time, it.headers
+			made.key.set(fn(it.key.v, it.value.v), nil)
+			made.value = it.value
+			return next(made)
+		}
+	})
+	return Stream[K2, V]{b, down}
+}
+
+// A Branch is one of the streams that Split makes: its name, as the topology
+// shows it, and what it takes.
+type Branch[K, V any] struct {
+	Name string // Required.
+	Take func(K, V) bool
+}
+
+// Split divides a stream: a record goes to the first branch that takes it, and to
+// the last stream if none does. It returns one stream more than there are branches.
+func Split[K, V any](s Stream[K, V], branches ...Branch[K, V]) []Stream[K, V] {
+	b, up := s.upstream()
+	split := b.add(b.number("split"), up.node)
+	var downs []*stream[K, V]
+	seen := map[string]bool{}
+	for _, br := range append(branches, Branch[K, V]{Name: "rest"}) {
+		down := below[K, V, V](b, up, "branch "+br.Name)
+		down.ups = []*node{split}
+		if br.Name == "" || seen[br.Name] {
+			b.wrong("%s: two branches have the name %q, or one has none", split.name, br.Name)
+		}
+		seen[br.Name] = true
+		downs = append(downs, down)
+	}
+	for i, br := range branches {
+		b.needs(downs[i].node, br.Take == nil)
+	}
+	up.feed(split, func(k *Task) step[K, V] {
+		nexts := make([]step[K, V], len(downs))
+		for i, down := range downs {
+			nexts[i] = down.start(k)
+		}
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, split); !shown {
+				return err
+			}
+			for i, br := range branches {
+				if br.Take(it.key.v, it.value.v) {
+					return nexts[i](it)
+				}
+			}
+			return nexts[len(branches)](it)
+		}
+	})
+	streams := make([]Stream[K, V], len(downs))
+	for i, down := range downs {
+		streams[i] = Stream[K, V]{b, down}
+	}
+	return streams
+}
+
+// Merge joins streams into one. There is no order between their records but
+// that of their times.
+func Merge[K, V any](streams ...Stream[K, V]) Stream[K, V] {
+	if len(streams) == 0 {
+		return Stream[K, V]{}
+	}
+	b, first := streams[0].upstream()
+	down := below[K, V, V](b, first, b.number("merge"))
+	down.ups = nil
+	for i, s := range streams {
+		_, up := s.upstream()
+		down.ups = append(down.ups, up.node)
+		down.rekeyed = down.rekeyed || up.rekeyed
+		down.faulty = down.faulty || up.faulty
+		if i > 0 && down.key != nil && !sameCodec(down.key, up.key) {
+			down.key = nil
+		}
+		if i > 0 && down.value != nil && !sameCodec(down.value, up.value) {
+			down.value = nil
+		}
+		up.feed(down.node, func(k *Task) step[K, V] { return down.start(k) })
+	}
+	return Stream[K, V]{b, down}
+}
+
+// Peek calls fn for every record on its way, for effects outside of any
+// guarantee: it is called again for a record that is processed again.
+func Peek[K, V any](s Stream[K, V], fn func(K, V)) Stream[K, V] {
+	b, up := s.upstream()
+	down := below[K, V, V](b, up, b.number("peek"))
+	called(b, up, down, fn)
+	return Stream[K, V]{b, down}
+}
+
+// ForEach is a Peek that nothing comes after.
+func ForEach[K, V any](s Stream[K, V], fn func(K, V)) {
+	b, up := s.upstream()
+	down := below[K, V, V](b, up, b.number("for each"))
+	down.effect = true
+	called(b, up, down, fn)
+}
+
+func called[K, V any](b *Builder, up, down *stream[K, V], fn func(K, V)) {
+	b.needs(down.node, fn == nil)
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, down.node); !shown {
+				return err
+			}
+			fn(it.key.v, it.value.v)
+			return next(it)
+		}
+	})
+}
+
+// Records makes the whole record the value, for functions that need its time,
+// its headers, or its position: that of the record that was read.
+func Records[K, V any](s Stream[K, V]) Stream[K, Record[K, V]] {
+	b, up := s.upstream()
+	down := below[K, V, Record[K, V]](b, up, b.number("records"))
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem[K, Record[K, V]](nil, down.value)
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, down.node); !shown {
+				return err
+			}
+			follow(made, it)
+			made.value.set(Record[K, V]{
+				Key: it.key.v, Value: it.value.v, Time: timeOf(it.time), Headers: it.headers, Position: k.record.Position,
+			}, nil)
+			return next(made)
+		}
+	})
+	return Stream[K, Record[K, V]]{b, down}
 }

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"reflect"
 
 	"github.com/tidemark-dev/tidemark/codec"
@@ -9,9 +10,9 @@ import (
 // A Table holds the newest value of every key, partition by partition. A value
 // that is nil, if V can be, deletes its row.
 type Table[K, V any] struct {
-	b *Builder
-	s *stream[K, V] // its changes
-	t *table
+	b    *Builder
+	s    *stream[K, V] // its changes
+	rows *kept
 }
 
 func (t Table[K, V]) upstream() (*Builder, *stream[K, V]) {
@@ -27,95 +28,119 @@ func Materialize[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) Table
 	return ToTable(Consume(b, from), rows)
 }
 
-// ToTable keeps the newest value of every key of a stream. A tombstone deletes
-// its row; a record without a key is dropped and counted.
+// ToTable keeps the newest value of every key of a stream: the one that comes
+// last, whatever its time is. A tombstone deletes its row; a record without a key
+// is dropped and counted.
 func ToTable[K, V any](s Stream[K, V], rows Store[K, V]) Table[K, V] {
 	b, up := s.upstream()
-	t, down, rows := keep(b, up, "table", rows, up.value)
+	table, down, rows := tableOf(b, up, "table", rows, up.value)
 	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
-		next := down.start(k)
-		change := newItem[K, V](nil, rows.Value)
+		put := startTable(k, down, table)
 		return func(it *item[K, V]) error {
-			if filed, err := it.file(k, down.node); !filed {
+			if filed, err := it.file(k, down.node, rows.Key); !filed {
 				return err
 			}
-			data, err := it.encoded(k, down.node, rows.Value, same)
+			data, err := it.value.encoded(k, down.node, rows.Value, same)
 			if err != nil {
 				return err
 			}
-			k.write(it.key.data, data)
-			if same {
-				return next(it)
-			}
-			change.key = it.key
-			if change.resetData(data); !it.missing {
-				change.resetValue(it.value, data)
-			}
-			return next(change)
+			return put(it, data, same)
 		}
 	})
-	return Table[K, V]{b, down, t}
+	return Table[K, V]{b, down, table}
 }
 
-// keep makes the node of a table, which holds values of type A, and returns the
-// store with its codecs.
-func keep[K, V, A any](b *Builder, up *stream[K, V], verb string, rows Store[K, A], values codec.Codec[A]) (*table, *stream[K, A], Store[K, A]) {
-	down := &stream[K, A]{node: b.add(verb+" "+rows.Name, up.node), faulty: up.faulty}
-	t := &table{node: down.node, store: rows.Name, everyChange: rows.EveryChange}
-	if b == nil {
-		return t, down, rows
+// tableOf makes the node of a table downstream of a stream.
+func tableOf[K, V, A any](b *Builder, up *stream[K, V], verb string, rows Store[K, A], value codec.Codec[A]) (*kept, *stream[K, A], Store[K, A]) {
+	down := &stream[K, A]{node: b.add(verb+" "+rows.Name, up.node), windows: up.windows, faulty: up.faulty}
+	b.keyed(down.node, up.rekeyed)
+	table, rows := keep(b, down.node, verb, up.name, rows, up.key, value, up.faulty)
+	down.key, down.value = rows.Key, rows.Value
+	return table, down, rows
+}
+
+// startTable returns what writes a row of a table, from an item that was filed
+// and the encoded value, and passes the change on. Same says that the item's
+// value has the codec of the table.
+func startTable[K, A any](k *Task, down *stream[K, A], table *kept) func(it *item[K, A], data []byte, same bool) error {
+	next, r := down.start(k), k.store(table)
+	change := newItem(down.key, down.value)
+	if down.needsOld {
+		change.old = newCell("row", down.value)
 	}
-	if err := checkName("store", rows.Name); err != nil {
-		b.wrong("%s of %s: %w", verb, up.name, err)
+	return func(it *item[K, A], data []byte, same bool) error {
+		if change.old != nil {
+			old, _, err := r.get(it.key.data)
+			if err != nil {
+				return err
+			}
+			change.old.load(bytes.Clone(old))
+		}
+		r.put(it.key.data, data, it.time)
+		follow(change, it)
+		switch {
+		case same:
+			change.value = it.value
+		case it.value.missing:
+			change.value.load(nil)
+		default:
+			change.value.set(it.value.v, data)
+		}
+		return next(change)
 	}
-	for _, other := range b.tables {
-		if other.store == rows.Name && rows.Name != "" {
-			b.wrong("store %q: two tables are kept in it, of %s and of %s", rows.Name, other.up.name, up.name)
+}
+
+// ToStream gives the changes of a table as records: what the row was, and what
+// it is now.
+func ToStream[K, V any](t Table[K, V]) Stream[K, Change[V]] {
+	b, up := t.upstream()
+	up.needsOld = true
+	down := below[K, V, Change[V]](b, up, b.number("to stream"))
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem[K, Change[V]](nil, down.value)
+		return func(it *item[K, V]) error {
+			change, err := it.change(k, down.node)
+			if err != nil {
+				return err
+			}
+			follow(made, it)
+			made.value.set(change, nil)
+			return next(made)
+		}
+	})
+	return Stream[K, Change[V]]{b, down}
+}
+
+// change decodes a change of a table whose stream needsOld.
+func (it *item[K, V]) change(k *Task, at *node) (c Change[V], err error) {
+	k.at, k.policy = at, k.policies.Process
+	for _, x := range []*cell[V]{it.value, it.old} {
+		if err := x.decode(); err != nil {
+			return c, k.refuse(at, k.policy, err)
 		}
 	}
-	b.tables = append(b.tables, t)
-	if rows.Key == nil {
-		rows.Key = up.key
+	if err := it.key.decode(); err != nil {
+		return c, k.refuse(at, k.policy, err)
 	}
-	if rows.Value == nil {
-		rows.Value = values
-	}
-	switch {
-	case up.faulty:
-	case rows.Key == nil:
-		b.wrong("store %q: no codec for its keys of type %s", rows.Name, typeName[K]())
-	case up.key != nil && reflect.TypeOf(rows.Key) != reflect.TypeOf(up.key):
-		// A view looks for a row in the partition of its key's bytes.
-		b.wrong("store %q: its keys are encoded by %T, those of %s by %T: rows would be looked for in other partitions", rows.Name, rows.Key, up.name, up.key)
-	}
-	if rows.Value == nil && !up.faulty {
-		b.wrong("store %q: no codec for its values of type %s", rows.Name, typeName[A]())
-	}
-	down.key, down.value = rows.Key, rows.Value
-	t.texts, t.handle = newTexts(rows.Key, rows.Value), rows
-	return t, down, rows
-}
-
-// write adds a write of a row; nil data deletes it.
-func (k *Task) write(key, data []byte) {
-	k.writes.Rows = append(k.writes.Rows, Raw{Key: key, Value: data, Time: k.record.Time})
+	return Change[V]{Old: it.old.pointer(), New: it.value.pointer()}, nil
 }
 
 // Sync copies every change of a table to a sink, exactly once. A table may
 // have several sinks; none of them slows the table down.
 func Sync[K, V any](t Table[K, V], to Sink) {
-	if t.t == nil {
+	if t.rows == nil {
 		return
 	}
 	if v := reflect.ValueOf(to); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		t.b.wrong("store %q: a sink of its table is nil", t.t.store)
+		t.b.wrong("store %q: a sink of its table is nil", t.rows.name)
 		return
 	}
 	if v, ok := to.(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
-			t.b.wrong("store %q: sink %s: %w", t.t.store, to, err)
+			t.b.wrong("store %q: sink %s: %w", t.rows.name, to, err)
 		}
 	}
-	t.t.sinks = append(t.t.sinks, to)
+	t.rows.sinks = append(t.rows.sinks, to)
 }

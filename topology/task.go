@@ -2,58 +2,163 @@ package topology
 
 import (
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
 
-// A Reader looks up a row as the records before have left it, nil if there is
-// none. The task does not keep the bytes.
-type Reader interface {
-	Get(key []byte) ([]byte, error)
-}
-
 // A Task runs one partition of a group. It does no I/O but reading rows: the
-// same rows and records give the same writes. It is not safe for concurrent use.
+// same rows, records, clocks and calls give the same writes. It is not safe for
+// concurrent use.
 type Task struct {
-	group    *Group
-	rows     Reader
-	policies Policies
-	start    func() error
+	group       *Group
+	partition   int32
+	application Policies
+	inputs      map[string]*taskInput
+	stores      map[string]*rows
+	started     map[*node]any // step[K, V] of what is downstream of each
+	shared      map[*node]any // what the sides of a step share
+	restored    map[string]int64
+	clocks      []*clock
+	timers      []*timer
 
-	record Raw // the one in process
-	writes Writes
-
-	// What runs, for the error that a panic becomes. At is nil while the Reader does.
-	at     *node
-	policy Policy
+	// Of the call under way.
+	record   Raw
+	policies Policies // of the record's topic
+	writes   Writes
+	dirty    []*rows // stores that were written
+	at       *node   // what runs, for the error that a panic becomes; nil while Rows do
+	policy   Policy
 }
 
-// Process passes a record through every step that it feeds. The slices Rows and
-// Records are used again by the next call; the bytes in them are the record's,
-// or new. An error is a *RecordError if the record is to blame, and leaves
-// nothing behind; any other comes from the Reader.
+// A taskInput is one topic that a task reads.
+type taskInput struct {
+	policies Policies
+	process  func(time int64) error
+	time     func(r *Raw) int64
+}
+
+// Writes are the effects of one call, in order. The caller makes them durable.
+// Both slices are used again by the next call.
+type Writes struct {
+	Rows    []Row    // their bytes are valid until the next call
+	Records []Output // to publish; their bytes are the record's, or new
+
+	// Dropped says that a step left the record out: it has no key where one is
+	// needed, no value where a function needs one, or comes too late for its window.
+	Dropped bool
+}
+
+// An Output is a record to publish. Topic, Key, Value, Time and Headers are set.
+type Output struct {
+	Raw
+
+	// PartitionKey is what decides about the partition: the key, or a part of it.
+	// Nil for a record without a key, which may lie anywhere.
+	PartitionKey []byte
+}
+
+// NewTask returns the task of one partition. Open is asked once for the rows of
+// each of the group's stores and global tables; clocks are what the last task of
+// the partition has left, "" for the first. The policies are the application's,
+// for topics that say nothing.
+func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks string, application Policies) (*Task, error) {
+	restored, err := parseClocks(clocks)
+	if err != nil {
+		return nil, err
+	}
+	k := &Task{
+		group: g, partition: partition, application: application, restored: restored,
+		inputs: map[string]*taskInput{}, stores: map[string]*rows{}, started: map[*node]any{}, shared: map[*node]any{},
+	}
+	for i := range g.Stores {
+		s := &g.Stores[i]
+		k.stores[s.Name] = &rows{Rows: open(s.Name), k: k, state: s, next: math.MinInt64}
+	}
+	for i := range g.Globals {
+		name := g.Globals[i].Store
+		k.stores[name] = &rows{Rows: open(name), k: k, state: &StateStore{Name: name}, next: never}
+	}
+	for _, topic := range g.Inputs {
+		k.inputs[topic] = g.inputs[topic].start(k)
+	}
+	return k, nil
+}
+
+// Process passes a record of one of the group's inputs through every step that
+// it feeds, and then runs what is due by the time of records. An error is a
+// *RecordError if the record is to blame, and leaves nothing behind; any other
+// comes from Rows.
 func (k *Task) Process(r Raw) (w Writes, err error) {
+	in := k.inputs[r.Topic]
+	if in == nil {
+		return Writes{}, fmt.Errorf("group %s does not read topic %q", k.group.Name, r.Topic)
+	}
+	k.record, k.policies = r, in.policies
+	return k.call(func() error {
+		at := in.time(&k.record)
+		if err := in.process(at); err != nil {
+			return err
+		}
+		return k.passed(at)
+	})
+}
+
+// Time returns when a record of one of the group's inputs happened: what the
+// topic's Time function says, else the record's own time. Records of several
+// inputs are given to Process in the order of their times.
+func (k *Task) Time(r Raw) time.Time {
+	in := k.inputs[r.Topic]
+	if in == nil {
+		return r.Time
+	}
+	return time.UnixMilli(in.time(&r))
+}
+
+// call runs one call: its writes come out together, or not at all.
+func (k *Task) call(run func() error) (w Writes, err error) {
+	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
+	for _, c := range k.clocks {
+		c.saved = c.now
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			w, err = Writes{}, k.panicked(p)
 		}
+		for _, r := range k.dirty {
+			r.forget(err != nil)
+		}
+		k.dirty = k.dirty[:0]
+		if err != nil {
+			for _, c := range k.clocks {
+				c.now = c.saved
+			}
+		}
 	}()
-	k.record = r
-	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
-	if err := k.start(); err != nil {
+	if err := run(); err != nil {
 		return Writes{}, err
+	}
+	for _, r := range k.dirty {
+		k.writes.Rows = append(k.writes.Rows, r.written...)
 	}
 	return k.writes, nil
 }
 
-// Writes are the effects of one record, in order. The caller makes them durable.
-type Writes struct {
-	Rows    []Raw // of the table; a nil value deletes. Key, Value and Time are set
-	Records []Raw // to publish. Topic, Key, Value, Time and Headers are set
+// changed notes that the call has written to a store.
+func (k *Task) changed(r *rows) {
+	if !slices.Contains(k.dirty, r) {
+		k.dirty = append(k.dirty, r)
+	}
+}
 
-	// Dropped says that a step left the record out: it has no key where one is
-	// needed, or no value where a function needs one.
-	Dropped bool
+// publish adds a record to the call's writes.
+func (k *Task) publish(topic string, key, partitionKey, value []byte, time_ int64, headers []Header) {
+	k.writes.Records = append(k.writes.Records, Output{
+		Raw:          Raw{Key: key, Value: value, Time: time.UnixMilli(time_), Headers: headers, Position: Position{Topic: topic}},
+		PartitionKey: partitionKey,
+	})
 }
 
 // refuse returns the error of a step that blames the record.

@@ -3,6 +3,8 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
@@ -18,6 +20,15 @@ type Topic[K, V any] struct {
 	// that is written they default to the codecs of what is written.
 	Key   codec.Codec[K]
 	Value codec.Codec[V]
+
+	// Time returns when a record happened, a zero time for the record's own
+	// timestamp, which is also the default.
+	Time func(K, V) time.Time
+
+	// Partitions is how many to create, if the topic is tidemark's to create
+	// (Repartition, Regroup). Defaults to as many as the topics that its reader
+	// reads beside it, or else as the largest number among the inputs of its writers.
+	Partitions int
 
 	// Policies override the application's for records of this topic.
 	Policies Policies
@@ -94,6 +105,7 @@ func (t Topic[K, V]) orCodecs(key codec.Codec[K], value codec.Codec[V]) Topic[K,
 type declaration struct {
 	as       string // types and codecs
 	policies Policies
+	time     uintptr // of the function
 	texts    texts
 }
 
@@ -101,12 +113,13 @@ func (t Topic[K, V]) declaration() declaration {
 	return declaration{
 		as:       fmt.Sprintf("%s (%T) to %s (%T)", typeName[K](), t.Key, typeName[V](), t.Value),
 		policies: t.Policies,
+		time:     reflect.ValueOf(t.Time).Pointer(),
 		texts:    newTexts(t.Key, t.Value),
 	}
 }
 
 func (d declaration) equal(other declaration) bool {
-	return d.as == other.as && d.policies == other.policies
+	return d.as == other.as && d.policies == other.policies && d.time == other.time
 }
 
 func (d declaration) String() string {

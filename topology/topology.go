@@ -28,14 +28,20 @@ type Topology struct {
 	stores      map[string]texts // by name
 	changelogs  map[string]texts // the same, by the name of the topic
 	handles     map[string]any   // each Topic[K, V] and Store[K, V], with its codecs
+
+	repartitions []RepartitionTopic // by topic
 }
 
 // Application returns the name given to NewBuilder.
 func (t *Topology) Application() string { return t.application }
 
-// Groups returns the parts that run on their own, one for each table, in the
-// order in which the tables were declared.
+// Groups returns the parts that run on their own, in the order in which they
+// were declared.
 func (t *Topology) Groups() []*Group { return slices.Clone(t.groups) }
+
+// Repartitions returns the topics that the processor creates for records to go
+// through, by name.
+func (t *Topology) Repartitions() []RepartitionTopic { return slices.Clone(t.repartitions) }
 
 // Topics returns the names of what is read and published, sorted.
 func (t *Topology) Topics() []string { return slices.Sorted(maps.Keys(t.topics)) }

@@ -5,7 +5,7 @@ package topologytest
 import (
 	"bytes"
 	"errors"
-	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,21 +24,19 @@ type Driver struct {
 	now        time.Time
 	ends       map[topology.Position]int64 // with offset 0: how many records lie there
 	published  map[string][]topology.Raw
+	globals    map[string]*store // by name
+	queue      []topology.Raw    // published, and not processed yet
 	refused    []*topology.RecordError
 	lines      []string // of a scenario, what records have caused
 }
 
-// A task is one partition of a group, with its rows.
+// A task is one partition of a group.
 type task struct {
 	*topology.Task
 	group     *topology.Group
 	partition int32
-	rows      map[string][]byte
-	changelog map[string][]byte // the last value of each key
+	stores    map[string]*store
 }
-
-// Get makes a task the Reader of its own rows.
-func (k *task) Get(key []byte) ([]byte, error) { return k.rows[string(key)], nil }
 
 // New returns a driver with a number of partitions for every topic. The time of
 // records starts in 1970. At the end of the test it fails for each error that
@@ -55,13 +53,21 @@ func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 		now:        time.UnixMilli(0).UTC(),
 		ends:       map[topology.Position]int64{},
 		published:  map[string][]topology.Raw{},
+		globals:    map[string]*store{},
 	}
 	for _, g := range topo.Groups() {
+		for _, gl := range g.Globals {
+			d.globals[gl.Store] = &store{}
+		}
 		for p := range d.partitions {
-			d.tasks = append(d.tasks, &task{group: g, partition: p, changelog: map[string][]byte{}})
+			k := &task{group: g, partition: p, stores: map[string]*store{}}
+			for i := range g.Stores {
+				k.stores[g.Stores[i].Name] = &store{state: g.Stores[i]}
+			}
+			d.start(k, "")
+			d.tasks = append(d.tasks, k)
 		}
 	}
-	d.Restart()
 	t.Cleanup(func() {
 		for _, err := range d.Errors() {
 			t.Errorf("an error that Errors was not asked for: %v", err)
@@ -73,12 +79,26 @@ func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 // At sets the time of the records sent from now on; it may go back.
 func (d *Driver) At(event time.Time) { d.now = event }
 
-// Restart ends every task and starts it again from its changelog, as a process
+// Restart ends every task and starts it again from its changelogs, as a process
 // that has lost its disk does.
 func (d *Driver) Restart() {
+	d.t.Helper()
 	for _, k := range d.tasks {
-		k.rows = maps.Clone(k.changelog)
-		k.Task = k.group.NewTask(k, topology.Policies{})
+		d.start(k, k.Clocks())
+	}
+}
+
+func (d *Driver) start(k *task, clocks string) {
+	d.t.Helper()
+	open := func(name string) topology.Rows {
+		if s, ok := k.stores[name]; ok {
+			return s
+		}
+		return d.globals[name]
+	}
+	var err error
+	if k.Task, err = k.group.NewTask(k.partition, open, clocks, topology.Policies{}); err != nil {
+		d.t.Fatal(err)
 	}
 }
 
@@ -123,16 +143,44 @@ func (d *Driver) SendRaw(r topology.Raw) {
 	if r.Time.IsZero() {
 		r.Time = d.now
 	}
+	if !d.reads(r.Topic) {
+		d.t.Fatalf("topic %q: nothing reads it", r.Topic)
+	}
 	r.Offset = d.append(r.Position)
-	read := false
-	for _, k := range d.tasks {
-		if k.group.Input == r.Topic && k.partition == r.Partition {
-			read = true
-			d.process(k, r)
+	d.queue = append(d.queue, r)
+	for len(d.queue) > 0 {
+		r, d.queue = d.queue[0], d.queue[1:]
+		d.deliver(r)
+	}
+}
+
+// reads tells whether some group, or global table, reads a topic.
+func (d *Driver) reads(topic string) bool {
+	for _, g := range d.topo.Groups() {
+		if slices.Contains(g.Inputs, topic) || slices.ContainsFunc(g.Globals, func(x topology.Global) bool { return x.Topic == topic }) {
+			return true
 		}
 	}
-	if !read {
-		d.t.Fatalf("topic %q: nothing reads it", r.Topic)
+	return false
+}
+
+// deliver gives a record to everything that reads its topic.
+func (d *Driver) deliver(r topology.Raw) {
+	d.t.Helper()
+	told := map[string]bool{} // global tables that several groups look at
+	for _, g := range d.topo.Groups() {
+		for _, x := range g.Globals {
+			if x.Topic == r.Topic && r.Key != nil && !told[x.Store] {
+				told[x.Store] = true
+				d.globals[x.Store].put(topology.Row{Key: r.Key, Value: r.Value, Time: r.Time.UnixMilli()})
+			}
+		}
+	}
+	for _, k := range d.tasks {
+		if k.partition == r.Partition && slices.Contains(k.group.Inputs, r.Topic) {
+			w, err := k.Process(r)
+			d.take(k, w, err)
+		}
 	}
 }
 
@@ -143,10 +191,9 @@ func (d *Driver) append(p topology.Position) int64 {
 	return d.ends[p] - 1
 }
 
-// process runs a record and makes its writes durable.
-func (d *Driver) process(k *task, r topology.Raw) {
+// take makes the writes of a call durable.
+func (d *Driver) take(k *task, w topology.Writes, err error) {
 	d.t.Helper()
-	w, err := k.Process(r)
 	refused := &topology.RecordError{}
 	if errors.As(err, &refused) {
 		d.refused = append(d.refused, refused)
@@ -157,21 +204,22 @@ func (d *Driver) process(k *task, r topology.Raw) {
 		d.t.Fatal(err)
 	}
 	for _, row := range w.Rows {
-		if row.Topic = k.group.Store; row.Value == nil {
-			delete(k.rows, string(row.Key))
-			delete(k.changelog, string(row.Key))
-		} else {
-			k.rows[string(row.Key)] = bytes.Clone(row.Value)
-			k.changelog[string(row.Key)] = bytes.Clone(row.Value)
+		s := k.stores[row.Store]
+		s.put(row)
+		if s.state.Table {
+			d.note(Line(d.t, d.topo, topology.Raw{Key: row.Key, Value: row.Value, Position: topology.Position{Topic: row.Store}}))
 		}
-		d.note(Line(d.t, d.topo, row))
 	}
 	for _, out := range w.Records {
-		out.Key, out.Value = bytes.Clone(out.Key), bytes.Clone(out.Value)
-		out.Partition = topology.Partition(out.Key, d.partitions)
-		out.Offset = d.append(out.Position)
-		d.published[out.Topic] = append(d.published[out.Topic], out)
-		d.note(Line(d.t, d.topo, out))
+		r := out.Raw
+		r.Key, r.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+		r.Partition = topology.Partition(out.PartitionKey, d.partitions)
+		r.Offset = d.append(r.Position)
+		if d.reads(r.Topic) {
+			d.queue = append(d.queue, r)
+		}
+		d.published[r.Topic] = append(d.published[r.Topic], r)
+		d.note(Line(d.t, d.topo, r))
 	}
 	if w.Dropped {
 		d.note("dropped")

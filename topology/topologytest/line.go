@@ -30,8 +30,10 @@ func Line(t testing.TB, topo *topology.Topology, r topology.Raw) string {
 	}
 	name := r.Topic
 	for _, g := range topo.Groups() {
-		if g.Table == name {
-			name = g.Store
+		for _, s := range g.Stores {
+			if s.Changelog == name {
+				name = s.Name
+			}
 		}
 	}
 	if value == nil {

@@ -2,7 +2,7 @@ package topologytest
 
 import "github.com/tidemark-dev/tidemark/topology"
 
-// Rows returns what a store holds.
+// Rows returns what a store, or a global table, holds.
 func Rows[K comparable, V any](d *Driver, of topology.Store[K, V]) map[K]V {
 	d.t.Helper()
 	of, err := of.In(d.topo)
@@ -10,19 +10,27 @@ func Rows[K comparable, V any](d *Driver, of topology.Store[K, V]) map[K]V {
 		d.t.Fatal(err)
 	}
 	rows := map[K]V{}
+	for _, raw := range d.rows(of.Name) {
+		key, err := of.Key.Decode(raw.Key)
+		if err != nil {
+			d.t.Fatalf("store %q: decode key %q: %v", of.Name, raw.Key, err)
+		}
+		if rows[key], err = of.Value.Decode(raw.Value); err != nil {
+			d.t.Fatalf("store %q: row %q: decode value: %v", of.Name, raw.Key, err)
+		}
+	}
+	return rows
+}
+
+// rows returns the rows of a store, of all partitions.
+func (d *Driver) rows(name string) (rows []topology.Row) {
 	for _, k := range d.tasks {
-		if k.group.Store != of.Name {
-			continue
+		if s, ok := k.stores[name]; ok {
+			rows = append(rows, s.rows...)
 		}
-		for data, value := range k.rows {
-			key, err := of.Key.Decode([]byte(data))
-			if err != nil {
-				d.t.Fatalf("store %q: decode key %q: %v", of.Name, data, err)
-			}
-			if rows[key], err = of.Value.Decode(value); err != nil {
-				d.t.Fatalf("store %q: row %q: decode value: %v", of.Name, data, err)
-			}
-		}
+	}
+	if s, ok := d.globals[name]; ok {
+		rows = append(rows, s.rows...)
 	}
 	return rows
 }

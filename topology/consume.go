@@ -1,0 +1,77 @@
+package topology
+
+import "time"
+
+// Consume reads a topic as a stream, from the application's last commit, at
+// first from the topic's start.
+func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
+	if b == nil {
+		return Stream[K, V]{}
+	}
+	b.ready()
+	if in, ok := b.inputs[from.Name]; ok {
+		if s, ok := in.stream.(*stream[K, V]); ok && in.declared.equal(from.declaration()) {
+			return Stream[K, V]{b, s}
+		}
+		b.wrong("topic %q: it is read as %s and as %s", from.Name, in.declared, from.declaration())
+		return Stream[K, V]{b, placeholder[K, V]()}
+	}
+	if err := from.check(); err != nil {
+		b.errs = append(b.errs, err)
+	}
+	s := &stream[K, V]{
+		node:  b.add("topic " + from.Name),
+		key:   from.Key,
+		value: from.Value,
+		// The missing name or codec is reported, once is enough.
+		faulty: from.Key == nil || from.Value == nil,
+	}
+	s.source = true
+	in := &input{node: s.node, topic: from.Name, policies: from.Policies, declared: from.declaration(), stream: s, handle: from}
+	in.start = func(k *Task) *taskInput { return startInput(k, in, s, from) }
+	if from.Name != "" {
+		b.inputs[from.Name] = in
+	}
+	return Stream[K, V]{b, s}
+}
+
+// startInput returns what passes the records of a topic on.
+func startInput[K, V any](k *Task, in *input, s *stream[K, V], from Topic[K, V]) *taskInput {
+	next := s.start(k)
+	it, dated := newItem(s.key, s.value), newItem(s.key, s.value)
+	return &taskInput{
+		policies: in.policies.or(k.application),
+		process: func(at int64) error {
+			it.key.load(k.record.Key)
+			it.value.load(k.record.Value)
+			it.time, it.headers = at, k.record.Headers
+			return next(it)
+		},
+		time: func(r *Raw) int64 {
+			if from.Time == nil {
+				return millis(r.Time)
+			}
+			dated.key.load(r.Key)
+			dated.value.load(r.Value)
+			return dated.happened(r, from.Time)
+		},
+	}
+}
+
+// happened returns what a topic's Time says, or the record's own time if it says
+// nothing, or if the record cannot be read: a step will refuse it then.
+func (it *item[K, V]) happened(r *Raw, when func(K, V) time.Time) int64 {
+	if it.value.missing && !it.value.nillable || it.key.decode() != nil || it.value.decode() != nil {
+		return millis(r.Time)
+	}
+	if at := when(it.key.v, it.value.v); !at.IsZero() {
+		return millis(at)
+	}
+	return millis(r.Time)
+}
+
+// millis is a time as Kafka has it.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+// timeOf is a time as functions see it.
+func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }

@@ -1,0 +1,4 @@
+package topology
+
+// A windowing says how the keys of a stream were windowed.
+type windowing struct{}
