@@ -268,6 +268,6 @@ func (d *demo) arrived(s processor.Status, unmoved time.Duration) bool {
 // outside returns the topics of a topology that it does not make itself.
 func outside(topo *topology.Topology) []string {
 	return slices.DeleteFunc(topo.Topics(), func(name string) bool {
-		return slices.ContainsFunc(topo.Groups(), func(g *topology.Group) bool { return g.Table == name })
+		return slices.ContainsFunc(singles(topo), func(g *single) bool { return g.Table == name })
 	})
 }

@@ -41,7 +41,7 @@ type group struct {
 
 func groups(topo *topology.Topology) []group {
 	all := []group{}
-	for _, g := range topo.Groups() {
+	for _, g := range singles(topo) {
 		one := group{g.Name, g.Input, g.Store, g.Table, append([]string{}, g.Outputs...), []string{}}
 		for _, sink := range g.Sinks {
 			one.Sinks = append(one.Sinks, sink.String())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"text/tabwriter"
 
@@ -39,7 +40,7 @@ func (d *demo) compare(ctx context.Context) (verdict, error) {
 	c := d.processor.Status().Counts
 	v.done = c.Records + c.Dropped + c.Skipped + c.DeadLetters
 	journals := map[string]int64{}
-	for _, g := range d.topology.Groups() {
+	for _, g := range singles(d.topology) {
 		table, err := d.rows(ctx, g)
 		if err != nil {
 			return v, fmt.Errorf("table %q: %w", g.Store, err)
@@ -73,14 +74,14 @@ func (d *demo) compare(ctx context.Context) (verdict, error) {
 }
 
 // fromOutside reports whether a group reads what no group has written.
-func (d *demo) fromOutside(g *topology.Group) bool {
-	return !slices.ContainsFunc(d.topology.Groups(), func(other *topology.Group) bool {
+func (d *demo) fromOutside(g *single) bool {
+	return !slices.ContainsFunc(singles(d.topology), func(other *single) bool {
 		return other.Table == g.Input || slices.Contains(other.Outputs, g.Input)
 	})
 }
 
 // rows returns a group's table, as the view shows it.
-func (d *demo) rows(ctx context.Context, g *topology.Group) (texts, error) {
+func (d *demo) rows(ctx context.Context, g *single) (texts, error) {
 	found := texts{}
 	_, err := d.remote.scan(ctx, g.Store, scan{}, func(line json.RawMessage) error {
 		var r row
@@ -94,11 +95,13 @@ func (d *demo) rows(ctx context.Context, g *topology.Group) (texts, error) {
 // A memory holds rows for a replay.
 type memory map[string][]byte
 
-func (m memory) Get(key []byte) ([]byte, error) { return m[string(key)], nil }
+func (m memory) Get(key []byte) ([]byte, int64, error)            { return m[string(key)], 0, nil }
+func (memory) Scan([]byte, []byte) iter.Seq2[topology.Row, error] { return nil }
+func (memory) Due() iter.Seq2[topology.Row, error]                { return nil }
 
 // replay runs a group's input through its tasks, and returns the rows that
 // they make and the number of records.
-func (d *demo) replay(ctx context.Context, g *topology.Group) (texts, int64, error) {
+func (d *demo) replay(ctx context.Context, g *single) (texts, int64, error) {
 	partitions, err := d.client.Partitions(g.Input)
 	if err != nil {
 		return nil, 0, err
@@ -106,8 +109,11 @@ func (d *demo) replay(ctx context.Context, g *topology.Group) (texts, int64, err
 	found, records := texts{}, int64(0)
 	for _, partition := range partitions {
 		rows := memory{}
-		task := g.NewTask(rows, d.settings.processor(d.topology, d.stderr).Policies)
-		err := readPartition(ctx, d.client, g.Input, partition, func(r topology.Raw) error {
+		task, err := g.NewTask(partition, func(string) topology.Rows { return rows }, "", d.settings.processor(d.topology, d.stderr).Policies)
+		if err != nil {
+			return nil, 0, err
+		}
+		err = readPartition(ctx, d.client, g.Input, partition, func(r topology.Raw) error {
 			records++
 			writes, err := task.Process(r)
 			if _, ok := errors.AsType[*topology.RecordError](err); ok {
@@ -135,13 +141,13 @@ func (d *demo) replay(ctx context.Context, g *topology.Group) (texts, int64, err
 }
 
 // text adds a row, as text.
-func (d *demo) text(to texts, g *topology.Group, key, value []byte) error {
+func (d *demo) text(to texts, g *single, key, value []byte) error {
 	k, v, err := d.topology.Format(topology.Raw{Key: key, Value: value, Position: topology.Position{Topic: g.Store}})
 	to[k] = string(v)
 	return err
 }
 
-func (d *demo) compareSink(ctx context.Context, g *topology.Group, sink topology.Sink, wanted texts) (comparison, error) {
+func (d *demo) compareSink(ctx context.Context, g *single, sink topology.Sink, wanted texts) (comparison, error) {
 	found, lookup := texts{}, d.program.Demo.Lookup
 	for key, err := range sink.Keys(ctx, g.Store) {
 		if err != nil {

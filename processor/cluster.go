@@ -232,10 +232,10 @@ func (c cluster) own(store string) []int32 {
 }
 
 // group returns the group that keeps a store.
-func (c cluster) group(store string) *topology.Group {
+func (c cluster) group(store string) *single {
 	for _, g := range c.topology.Groups() {
-		if g.Store == store {
-			return g
+		if one, err := newSingle(g); err == nil && one.Store == store {
+			return one
 		}
 	}
 	return nil

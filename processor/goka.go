@@ -200,7 +200,11 @@ func (s taskStorage) Has(key string) (bool, error) {
 	return v != nil, err
 }
 
-func (s taskStorage) Get(key string) ([]byte, error) { return reader{s.t.store}.Get([]byte(key)) }
+func (s taskStorage) Get(key string) ([]byte, error) {
+	value, _, err := s.t.store.Get([]byte(key))
+	return value, err
+}
+
 
 func (s taskStorage) Set(key string, value []byte) error {
 	s.t.store.Put([]byte(key), value, 0)

@@ -9,15 +9,13 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-
-	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A member is this instance in the consumer group of one group of the topology.
 // It joins, and joins again after every error, until the processor stops.
 type member struct {
 	*Processor
-	group      *topology.Group
+	group      *single
 	log        *slog.Logger
 	balance    *balancer
 	partitions int32         // of the input and the changelog
@@ -26,7 +24,7 @@ type member struct {
 	turn       atomic.Uint32 // of records without a key
 }
 
-func newMember(p *Processor, g *topology.Group) *member {
+func newMember(p *Processor, g *single) *member {
 	m := &member{Processor: p, group: g, log: p.config.Logger.With("group", g.Name)}
 	m.balance = newBalancer(m)
 	return m

@@ -80,7 +80,11 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	}
 	var members []*member
 	for _, g := range p.topology.Groups() {
-		members = append(members, newMember(p, g))
+		one, err := newSingle(g)
+		if err != nil {
+			return err
+		}
+		members = append(members, newMember(p, one))
 	}
 	if err := p.prepare(ctx, members); err != nil {
 		if ctx.Err() != nil {
@@ -157,9 +161,11 @@ func (p *Processor) runMembers(ctx context.Context, members []*member) error {
 func (p *Processor) closeSinks() error {
 	var errs []error
 	for _, g := range p.topology.Groups() {
-		for _, s := range g.Sinks {
-			if c, ok := s.(io.Closer); ok {
-				errs = append(errs, c.Close())
+		for _, kept := range g.Stores {
+			for _, s := range kept.Sinks {
+				if c, ok := s.(io.Closer); ok {
+					errs = append(errs, c.Close())
+				}
 			}
 		}
 	}

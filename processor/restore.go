@@ -9,6 +9,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/store"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // openStore opens the task's table and restores what it lacks from its
@@ -45,7 +46,9 @@ func (t *task) openStore() error {
 		return err
 	}
 	t.source, t.store = source, s
-	t.core = t.group.NewTask(reader{s}, t.config.Policies)
+	if t.core, err = t.group.NewTask(t.partition, func(string) topology.Rows { return storeRows{s} }, "", t.config.Policies); err != nil {
+		return err
+	}
 	if wiped != "" {
 		t.log.Warn("local table wiped, to be restored from its changelog", "table", t.group.Store, "partition", t.partition, "reason", wiped)
 	}
@@ -53,14 +56,6 @@ func (t *task) openStore() error {
 		return err
 	}
 	return t.restore(max(s.Position(), start), end)
-}
-
-// A reader is the store as the topology reads it.
-type reader struct{ *store.Store }
-
-func (r reader) Get(key []byte) ([]byte, error) {
-	value, _, err := r.Store.Get(key)
-	return value, err
 }
 
 func (t *task) closeStore() error {

@@ -152,7 +152,7 @@ func (s *stage) clear() {
 	names := s.topo.Topics()
 	for _, g := range s.topo.Groups() {
 		groups.Groups = append(groups.Groups, g.Name)
-		names = append(names, g.Table)
+		names = append(names, g.Stores[0].Changelog)
 	}
 	for _, name := range names {
 		topic := kmsg.NewDeleteTopicsRequestTopic()
@@ -329,14 +329,14 @@ func (s *stage) compareTopics() {
 	s.t.Helper()
 	got := map[string][]string{}
 	group := s.topo.Groups()[0]
-	for _, topic := range append([]string{group.Table}, group.Outputs...) {
+	for _, topic := range append([]string{group.Stores[0].Changelog}, group.Outputs...) {
 		for _, r := range s.read(topic) {
 			line := topologytest.Line(s.t, s.topo, r)
 			got[s.head(line)] = append(got[s.head(line)], line)
 		}
 	}
 	for head, want := range s.written {
-		if s.store(head+" ") && !group.EveryChange {
+		if s.store(head+" ") && !group.Stores[0].EveryChange {
 			want = s.thinned(want, got[head])
 		}
 		if diff := cmp.Diff(want, got[head]); diff != "" {

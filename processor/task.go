@@ -185,10 +185,10 @@ func (t *task) record(m *sarama.ConsumerMessage) error {
 		return t.refused(r, err)
 	}
 	for i := range w.Rows {
-		t.store.Put(w.Rows[i].Key, w.Rows[i].Value, millis(w.Rows[i].Time))
+		t.store.Put(w.Rows[i].Key, w.Rows[i].Value, w.Rows[i].Time)
 	}
 	for i := range w.Records {
-		if err := t.publish(&w.Records[i]); err != nil {
+		if err := t.publish(&w.Records[i].Raw); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ func Example() {
 		return
 	}
 	table := rows{}
-	task := topo.Groups()[0].NewTask(table, topology.Policies{})
+	task := start(topo.Groups()[0], table)
 	for i := int64(1); i <= 10; i++ {
 		r, _ := journal.Encode("testid-01", hello{"HAPPY", i, i * 10})
 		writes, err := task.Process(r)
@@ -71,12 +71,12 @@ func ExampleCount() {
 		fmt.Println(err)
 		return
 	}
-	task := topo.Groups()[0].NewTask(rows{}, topology.Policies{})
+	task := start(topo.Groups()[0], rows{})
 	for _, word := range []string{"tide", "is", "high"} {
 		r, _ := words.Encode("ann", word)
 		writes, _ := task.Process(r)
 		for _, r := range writes.Records {
-			key, value, _ := topo.Format(r)
+			key, value, _ := topo.Format(r.Raw)
 			fmt.Println(r.Topic, key, string(value))
 		}
 	}

@@ -2,10 +2,12 @@ package topology
 
 // A Group is a part of a topology that runs on its own, as one Kafka consumer
 // group. Partitions with one number, of all its inputs, make one [Task]: so the
-// rows of a key, and whatever meets them, are in one place. A group is made of
-// the steps that are connected by streams and tables; what is connected by a
-// topic only, also one that both read, runs in groups of its own. A table that
-// nothing is joined with or derived from is so one group with one changelog topic.
+// rows of a key, and whatever meets them, are in one place. One table is one
+// group with one changelog topic, unless it is joined with, or derived from,
+// another table: these are in one group. What leads from a topic to a table and
+// keeps nothing itself runs in the group of the table, and in several groups if
+// it leads to several tables. What keeps nothing at all is one group for each
+// topic that it reads.
 type Group struct {
 	// Name is the consumer group: <application>-<the first of its tables by name>;
 	// without a table the first of its stores, without those the first input.

@@ -11,7 +11,8 @@ type node struct {
 	name   string  // as errors and Topology.String show it
 	ups    []*node // none for a topic that is read
 	stores []*kept // what it keeps
-	effect bool    // it does something beside feeding others: keeps, publishes, calls out
+	effect bool    // it does something beside feeding others
+	calls  bool    // it calls what must be called once: it runs in one group only
 
 	source bool // a topic that is read, or a global table: it binds nothing together
 	global bool

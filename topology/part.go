@@ -3,61 +3,48 @@ package topology
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
 
-// A part is what becomes a group: steps that are connected by streams and
-// tables. Topics and global tables bind nothing together.
+// A part is what becomes a group. Steps that keep rows are the anchors: each
+// brings the steps that lead to it from the topics, and is in one part with the
+// anchors before it. So steps that keep nothing may run in several parts, and a
+// table depends on nothing but what it is made of.
 type part struct {
-	nodes   []*node // in the order of the declaration
+	nodes   map[*node]bool
 	inputs  []*input
 	globals []*global
 	stores  []*kept
 }
 
-// parts cuts the topology into what runs on its own. Steps that lead nowhere
-// are in none.
+// parts cuts the topology into what runs on its own, in the order of the
+// declaration. Steps that lead nowhere are in none.
 func (b *Builder) parts() []*part {
-	useful := b.useful()
-	root := map[*node]*node{}
-	var find func(*node) *node
-	find = func(n *node) *node {
-		if root[n] == nil || root[n] == n {
-			return n
-		}
-		root[n] = find(root[n])
-		return root[n]
-	}
-	join := func(x, y *node) { root[find(x)] = find(y) }
-	keeper := map[string]*node{} // of each store
-	for _, n := range b.nodes {
-		if n.source || !useful[n] {
-			continue
-		}
-		for _, up := range n.ups {
-			if !up.source {
-				join(n, up)
+	u := union{}
+	byStore := map[string]*node{}
+	for _, n := range b.anchors() {
+		for up := range before(n) {
+			if up.once() {
+				u.join(n, up)
 			}
 		}
-		for _, s := range n.stores {
-			if first, ok := keeper[s.name]; ok {
-				join(n, first)
+		for _, s := range n.stores { // steps may share one
+			if first, ok := byStore[s.name]; ok {
+				u.join(n, first)
 			}
-			keeper[s.name] = n
+			byStore[s.name] = n
 		}
 	}
-	b.joinStoreless(useful, find, join)
+	b.joinStoreless(u)
 	byRoot := map[*node]*part{}
 	var parts []*part
-	for _, n := range b.nodes {
-		if n.source || !useful[n] {
-			continue
-		}
-		p := byRoot[find(n)]
+	for _, n := range b.anchors() {
+		p := byRoot[u.find(n)]
 		if p == nil {
-			p = &part{}
-			byRoot[find(n)] = p
+			p = &part{nodes: map[*node]bool{}}
+			byRoot[u.find(n)] = p
 			parts = append(parts, p)
 		}
 		b.addTo(p, n)
@@ -68,62 +55,119 @@ func (b *Builder) parts() []*part {
 	return parts
 }
 
-// joinStoreless joins what keeps nothing and reads the same topic: nothing else
-// tells such parts apart.
-func (b *Builder) joinStoreless(useful map[*node]bool, find func(*node) *node, join func(x, y *node)) {
-	keeps := map[*node]bool{}
+// anchors are the steps that have an effect, or lead to one and must run once.
+func (b *Builder) anchors() (anchors []*node) {
+	needed := map[*node]bool{}
 	for _, n := range b.nodes {
-		if useful[n] && !n.source && len(n.stores) > 0 {
-			keeps[find(n)] = true
+		if n.effect {
+			needed[n] = true
+			for up := range before(n) {
+				needed[up] = true
+			}
+		}
+	}
+	for i := len(b.nodes) - 1; i >= 0; i-- { // a step that runs once needs what leads to it
+		if n := b.nodes[i]; needed[n] && n.once() {
+			for up := range before(n) {
+				needed[up] = true
+			}
+		}
+	}
+	for _, n := range b.nodes {
+		if needed[n] && (n.effect || n.once()) {
+			anchors = append(anchors, n)
+		}
+	}
+	return anchors
+}
+
+// once tells whether a step must not run in two groups.
+func (n *node) once() bool { return len(n.stores) > 0 || n.calls }
+
+// before yields what leads to a step, up to topics, global tables and the
+// nearest steps that run once.
+func before(n *node) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		seen := map[*node]bool{}
+		var walk func(*node) bool
+		walk = func(n *node) bool {
+			for _, up := range n.ups {
+				if seen[up] {
+					continue
+				}
+				seen[up] = true
+				if !yield(up) || !up.source && !up.once() && !walk(up) {
+					return false
+				}
+			}
+			return true
+		}
+		walk(n)
+	}
+}
+
+// A union holds which steps are in one part.
+type union map[*node]*node
+
+func (u union) find(n *node) *node {
+	if u[n] == nil || u[n] == n {
+		return n
+	}
+	u[n] = u.find(u[n])
+	return u[n]
+}
+
+func (u union) join(x, y *node) {
+	if x, y = u.find(x), u.find(y); x != y {
+		u[x] = y
+	}
+}
+
+// joinStoreless joins what keeps nothing and reads the same topic: nothing else
+// would tell such groups apart.
+func (b *Builder) joinStoreless(u union) {
+	keeps := map[*node]bool{}
+	for _, n := range b.anchors() {
+		if len(n.stores) > 0 {
+			keeps[u.find(n)] = true
 		}
 	}
 	reads := map[*node]*node{} // a topic's first storeless reader
-	for _, n := range b.nodes {
-		if n.source || !useful[n] || keeps[find(n)] {
+	for _, n := range b.anchors() {
+		if keeps[u.find(n)] {
 			continue
 		}
-		for _, up := range n.ups {
+		for up := range before(n) {
 			if !up.source || up.global {
 				continue
 			}
 			if first, ok := reads[up]; ok {
-				join(n, first)
+				u.join(n, first)
 			}
 			reads[up] = n
 		}
 	}
 }
 
-// useful are the steps that have an effect, and what leads to them.
-func (b *Builder) useful() map[*node]bool {
-	useful := map[*node]bool{}
-	for i := len(b.nodes) - 1; i >= 0; i-- {
-		n := b.nodes[i]
-		if n.effect || useful[n] {
-			useful[n] = true
-			for _, up := range n.ups {
-				useful[up] = true
-			}
-		}
-	}
-	return useful
-}
-
 func (b *Builder) addTo(p *part, n *node) {
-	p.nodes = append(p.nodes, n)
 	for _, s := range n.stores {
 		if !slices.Contains(p.stores, s) {
 			p.stores = append(p.stores, s)
 		}
 	}
-	for _, up := range n.ups {
+	p.nodes[n] = true
+	for up := range before(n) {
+		if p.nodes[up] {
+			continue
+		}
+		p.nodes[up] = true
 		for _, in := range b.inputs {
-			if in.node == up && !slices.Contains(p.inputs, in) {
+			if in.node == up {
 				p.inputs = append(p.inputs, in)
 			}
 		}
 		for _, g := range b.globals {
-			if g.node == up && !slices.Contains(p.globals, g) {
+			if g.node == up {
 				p.globals = append(p.globals, g)
 			}
 		}
@@ -146,29 +190,27 @@ func (p *part) sort() {
 
 // name is what the part's group is called after.
 func (p *part) name() string {
-	if len(p.stores) > 0 {
+	switch {
+	case len(p.stores) > 0:
 		return p.stores[0].name
+	case len(p.inputs) > 0:
+		return p.inputs[0].topic
 	}
-	return p.inputs[0].topic
+	return "" // a mistake was made
 }
 
 // group compiles the group of a part.
 func (b *Builder) group(p *part) *Group {
-	g := &Group{Name: b.application + "-" + p.name(), nodes: map[*node]bool{}, inputs: map[string]*input{}}
+	g := &Group{Name: b.application + "-" + p.name(), nodes: p.nodes, inputs: map[string]*input{}}
 	for _, in := range p.inputs {
 		g.Inputs = append(g.Inputs, in.topic)
 		g.inputs[in.topic] = in
-		g.nodes[in.node] = true
 	}
 	for _, s := range p.stores {
 		g.Stores = append(g.Stores, s.state(b))
 	}
 	for _, gl := range p.globals {
 		g.Globals = append(g.Globals, gl.Global)
-		g.nodes[gl.node] = true
-	}
-	for _, n := range p.nodes {
-		g.nodes[n] = true
 	}
 	for _, n := range b.nodes {
 		if g.nodes[n] {
@@ -220,7 +262,7 @@ func (b *Builder) checkShape(parts []*part) (errs []error) {
 			read[in] = true
 		}
 		if len(p.inputs) == 0 && len(b.errs) == 0 {
-			refuse("%s: nothing leads to it", p.nodes[0].name)
+			refuse("store %q: no topic leads to it", p.name())
 		}
 	}
 	for _, name := range sorted(b.inputs) {
@@ -241,7 +283,7 @@ func (b *Builder) checkCycles(parts []*part) (errs []error) {
 	for _, p := range parts {
 		for _, in := range p.inputs {
 			for _, pub := range b.publishes {
-				if slices.Contains(p.nodes, pub.node) && downstream(pub.node, in.node) {
+				if p.nodes[pub.node] && downstream(pub.node, in.node) {
 					leads[in.topic] = append(leads[in.topic], pub.topic)
 				}
 			}

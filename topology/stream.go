@@ -276,6 +276,7 @@ func ForEach[K, V any](s Stream[K, V], fn func(K, V)) {
 }
 
 func called[K, V any](b *Builder, up, down *stream[K, V], fn func(K, V)) {
+	down.calls = true
 	b.needs(down.node, fn == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)

@@ -39,7 +39,8 @@ func TestStepsAreTakenInOrder(t *testing.T) {
 	for _, line := range []string{"1", "2", "x", "4"} {
 		topologytest.Send(d, lines, "k", line)
 	}
-	wantErrors(t, d, `record lines/0@2: try 1: strconv.ParseInt: parsing "x": invalid syntax`)
+	refused := `record lines/0@2: try 1: strconv.ParseInt: parsing "x": invalid syntax`
+	wantErrors(t, d, refused, refused) // by the group that publishes, and by that of the table
 	if diff := cmp.Diff([]int64{4, 8}, values(topologytest.Received(d, numbers))); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
@@ -52,8 +53,8 @@ func TestStepsAreTakenInOrder(t *testing.T) {
 	}
 }
 
-// A topic that feeds two tables is read by two groups; what is published of it
-// is published once.
+// A topic that feeds two tables is read by two groups, and by a third that
+// publishes what it holds.
 func TestTwoTablesOfOneTopic(t *testing.T) {
 	declare := func(b *topology.Builder) {
 		all := topology.Filter(topology.Consume(b, lines), func(_, line string) bool { return line != "" })
@@ -64,12 +65,13 @@ func TestTwoTablesOfOneTopic(t *testing.T) {
 	}
 	var got []string
 	for _, g := range build(t, declare).Groups() {
-		got = append(got, fmt.Sprintf("%s reads %s, keeps %s in %s, publishes %q", g.Name, g.Input, g.Store, g.Table, g.Outputs))
+		got = append(got, fmt.Sprintf("%s reads %s, keeps %v, publishes %q", g.Name, g.Inputs, changelogs(g), g.Outputs))
 	}
 	want := []string{
-		`hello-last reads lines, keeps last in hello-last-table, publishes ["copy"]`,
-		`hello-hello-counts reads lines, keeps hello-counts in hello-hello-counts-table, publishes ["numbers"]`,
-		`hello-hello-state-store reads other, keeps hello-state-store in hello-hello-state-store-table, publishes []`,
+		`hello-lines reads [lines], keeps [], publishes ["copy"]`,
+		`hello-last reads [lines], keeps [hello-last-table], publishes []`,
+		`hello-hello-counts reads [lines], keeps [hello-hello-counts-table], publishes ["numbers"]`,
+		`hello-hello-state-store reads [other], keeps [hello-hello-state-store-table], publishes []`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
@@ -89,6 +91,13 @@ func TestTwoTablesOfOneTopic(t *testing.T) {
 	}
 }
 
+func changelogs(g *topology.Group) (topics []string) {
+	for _, s := range g.Stores {
+		topics = append(topics, s.Changelog)
+	}
+	return topics
+}
+
 // A record without a value passes where no function looks, and is shown to a
 // function only if the type has a nil.
 func TestTombstonesOfAStream(t *testing.T) {
@@ -98,7 +107,7 @@ func TestTombstonesOfAStream(t *testing.T) {
 		topology.Publish(all, topology.Topic[string, string]{Name: "copy"})
 		topology.ToTable(topology.Filter(all, func(string, string) bool { seen++; return true }), last)
 	}
-	w, err := build(t, never).Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("k")})
+	w, err := process(build(t, never), topology.Raw{Key: []byte("k"), Position: topology.Position{Topic: "lines"}})
 	if err != nil || !w.Dropped || len(w.Rows) != 0 || len(w.Records) != 1 || w.Records[0].Value != nil || seen != 0 {
 		t.Errorf("writes %+v, %v, seen %d times", w, err, seen)
 	}
@@ -110,7 +119,7 @@ func TestTombstonesOfAStream(t *testing.T) {
 	}
 	for _, value := range [][]byte{nil, []byte("null")} {
 		seen = 0
-		w, err = build(t, shown).Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("k"), Value: value})
+		w, err = process(build(t, shown), topology.Raw{Key: []byte("k"), Value: value, Position: topology.Position{Topic: "in"}})
 		if err != nil || w.Dropped || len(w.Rows) != 1 || w.Rows[0].Value != nil || seen != 1 {
 			t.Errorf("value %q: writes %+v, %v, seen %d times", value, w, err, seen)
 		}
@@ -124,7 +133,7 @@ func TestRecordsWithoutAKey(t *testing.T) {
 		topology.Publish(all, topology.Topic[string, string]{Name: "copy"})
 		topology.Count(all, counts)
 	})
-	w, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Value: []byte("x")})
+	w, err := process(topo, topology.Raw{Value: []byte("x"), Position: topology.Position{Topic: "lines"}})
 	if err != nil || !w.Dropped || len(w.Rows) != 0 || len(w.Records) != 1 || w.Records[0].Key != nil {
 		t.Errorf("writes %+v, %v", w, err)
 	}
@@ -136,7 +145,7 @@ func TestPublishWithOtherCodecs(t *testing.T) {
 		table := topology.Materialize(b, journal, topology.Store[string, hello]{Name: "rows", Value: wrapped{}})
 		topology.Publish(table, topology.Topic[string, hello]{Name: "out", Key: codec.JSON[string]{}, Value: codec.JSON[hello]{}})
 	})
-	w, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(record("a", `{"state":"HAPPY", "mood":7}`))
+	w, err := process(topo, record("a", `{"state":"HAPPY", "mood":7}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +158,7 @@ func TestPublishWithOtherCodecs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	w, err = topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(topology.Raw{Key: []byte("a")})
+	w, err = process(topo, topology.Raw{Key: []byte("a"), Position: topology.Position{Topic: "hello-log-store"}})
 	if err != nil || w.Rows[0].Value != nil || w.Records[0].Value != nil || string(w.Records[0].Key) != `"a"` {
 		t.Errorf("tombstone: writes %+v, %v", w, err)
 	}

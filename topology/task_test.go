@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,10 +29,21 @@ var (
 	counts  = topology.Store[string, int64]{Name: "hello-counts"}
 )
 
-// rows is a Reader in a map.
+// rows are Rows in a map.
 type rows map[string][]byte
 
-func (r rows) Get(key []byte) ([]byte, error) { return r[string(key)], nil }
+func (r rows) Get(key []byte) ([]byte, int64, error)            { return r[string(key)], 0, nil }
+func (rows) Scan([]byte, []byte) iter.Seq2[topology.Row, error] { return nil }
+func (rows) Due() iter.Seq2[topology.Row, error]                { return nil }
+
+// start starts a task of a group that has one store.
+func start(g *topology.Group, r topology.Rows) *topology.Task {
+	task, err := g.NewTask(0, func(string) topology.Rows { return r }, "", topology.Policies{})
+	if err != nil {
+		panic(err)
+	}
+	return task
+}
 
 func (r rows) apply(w topology.Writes) {
 	for _, row := range w.Rows {
@@ -39,6 +52,21 @@ func (r rows) apply(w topology.Writes) {
 			delete(r, string(row.Key))
 		}
 	}
+}
+
+// process passes a record to every group that reads its topic. The writes are
+// those of all of them.
+func process(topo *topology.Topology, r topology.Raw) (all topology.Writes, err error) {
+	for _, g := range topo.Groups() {
+		if !slices.Contains(g.Inputs, r.Topic) {
+			continue
+		}
+		w, gerr := start(g, rows{}).Process(r)
+		err = errors.Join(err, gerr)
+		all.Rows, all.Records = append(all.Rows, w.Rows...), append(all.Records, w.Records...)
+		all.Dropped = all.Dropped || w.Dropped
+	}
+	return all, err
 }
 
 func build(t testing.TB, declare func(*topology.Builder)) *topology.Topology {
@@ -69,13 +97,16 @@ func TestMaterializeWritesTheRecordsBytes(t *testing.T) {
 		topology.Publish(topology.Materialize(b, journal, hellos), topology.Topic[string, hello]{Name: "changes"})
 	})
 	in := record("testid-01", testid)
-	got, err := topo.Groups()[0].NewTask(rows{}, topology.Policies{}).Process(in)
+	got, err := process(topo, in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := topology.Writes{
-		Rows:    []topology.Raw{{Key: in.Key, Value: in.Value, Time: in.Time}},
-		Records: []topology.Raw{{Key: in.Key, Value: in.Value, Time: in.Time, Headers: in.Headers, Position: topology.Position{Topic: "changes"}}},
+		Rows: []topology.Row{{Store: "hello-state-store", Key: in.Key, Value: in.Value, Time: 1000}},
+		Records: []topology.Output{{
+			Raw:          topology.Raw{Key: in.Key, Value: in.Value, Time: in.Time, Headers: in.Headers, Position: topology.Position{Topic: "changes"}},
+			PartitionKey: in.Key,
+		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("writes (-want +got):\n%s", diff)
@@ -91,26 +122,26 @@ func TestRecordErrors(t *testing.T) {
 	from.Policies = policies
 	declare := func(b *topology.Builder) {
 		all := topology.Consume(b, from)
-		topology.Publish(all, topology.Topic[string, hello]{Name: "copy"})
 		happy := topology.Filter(all, func(_ string, h hello) bool {
 			if h.State == "SAD" {
 				panic("sad")
 			}
 			return []string{"HAPPY", "ANGRY"}[h.Count] == "HAPPY"
 		})
-		topology.Count(topology.Try(happy, func(_ string, h hello) (hello, error) {
+		table := topology.Count(topology.Try(happy, func(_ string, h hello) (hello, error) {
 			if h.Total < 0 {
 				return h, fmt.Errorf("total %d: %w", h.Total, io.ErrUnexpectedEOF)
 			}
 			return h, nil
 		}), counts)
+		topology.Publish(table, topology.Topic[string, int64]{Name: "numbers"})
 	}
 	for _, test := range []struct {
 		name, value string
 		want        string
 		policy      topology.Policy
 	}{
-		{"bytes", `{"state":`, `topic copy: decode value: unexpected end of JSON input`, topology.Skip},
+		{"bytes", `{"state":`, `filter 1: decode value: unexpected end of JSON input`, topology.Skip},
 		{"field", `{"helloCount":"x"}`, `filter 1: decode value: json: cannot unmarshal string into Go struct field hello.helloCount of type int64`, topology.Skip},
 		{"panic", `{"state":"SAD"}`, `filter 1: panic at task_test.go:LINE: sad`, topology.DeadLetter},
 		{"runtime error", `{"helloCount":2}`, `filter 1: panic at task_test.go:LINE: runtime error: index out of range [2] with length 2`, topology.DeadLetter},
@@ -118,7 +149,7 @@ func TestRecordErrors(t *testing.T) {
 		{"row", `{}`, `count hello-counts: decode row: 3 bytes "bad", not the 8 of an integer`, topology.DeadLetter},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			task := build(t, declare).Groups()[0].NewTask(rows{"a": []byte("bad")}, topology.Policies{})
+			task := start(build(t, declare).Groups()[0], rows{"a": []byte("bad")})
 			w, err := task.Process(record("a", test.value))
 			var refused *topology.RecordError
 			if !errors.As(err, &refused) {
@@ -144,20 +175,23 @@ func TestRecordErrors(t *testing.T) {
 }
 
 // broken is a Reader whose disk is.
-type broken struct{ panics bool }
+type broken struct {
+	rows
+	panics bool
+}
 
-func (r broken) Get([]byte) ([]byte, error) {
+func (r broken) Get([]byte) ([]byte, int64, error) {
 	if r.panics {
 		panic("no disk")
 	}
-	return nil, io.ErrClosedPipe
+	return nil, 0, io.ErrClosedPipe
 }
 
 // The record is not to blame for what the Reader does.
 func TestErrorsOfTheReader(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
-	for _, r := range []broken{{false}, {true}} {
-		_, err := topo.Groups()[0].NewTask(r, topology.Policies{}).Process(record("a", `{}`))
+	for _, r := range []broken{{panics: false}, {panics: true}} {
+		_, err := start(topo.Groups()[0], r).Process(record("a", `{}`))
 		var refused *topology.RecordError
 		if err == nil || errors.As(err, &refused) || r.panics == errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%+v: error %v", r, err)
@@ -176,7 +210,7 @@ func TestAggregateDeletesARowByNil(t *testing.T) {
 		})
 	})
 	r := rows{}
-	task := topo.Groups()[0].NewTask(r, topology.Policies{})
+	task := start(topo.Groups()[0], r)
 	for _, test := range []struct{ value, want string }{
 		{`{"state":"HAPPY"}`, `["HAPPY"]`},
 		{`{"state":"ANGRY"}`, `["HAPPY","ANGRY"]`},
@@ -197,7 +231,7 @@ func TestAggregateDeletesARowByNil(t *testing.T) {
 // Bytes that writes hold are not used again: who keeps them need not copy.
 func TestWritesKeepTheirBytes(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Count(topology.Consume(b, journal), counts) })
-	task := topo.Groups()[0].NewTask(rows{}, topology.Policies{})
+	task := start(topo.Groups()[0], rows{})
 	w, err := task.Process(record("a", `{}`))
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +247,8 @@ func TestWritesKeepTheirBytes(t *testing.T) {
 
 func TestMaterializeAllocatesNothing(t *testing.T) {
 	topo := build(t, func(b *topology.Builder) { topology.Materialize(b, lines, last) })
-	task, in := topo.Groups()[0].NewTask(rows{}, topology.Policies{}), record("a", testid)
+	task, in := start(topo.Groups()[0], rows{}), record("a", testid)
+	in.Topic = "lines"
 	if n := testing.AllocsPerRun(100, func() { _, _ = task.Process(in) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -228,9 +263,11 @@ func TestTasksRunSideBySide(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			r := rows{}
-			task := g.NewTask(r, topology.Policies{})
+			task := start(g, r)
 			for range 100 {
-				w, err := task.Process(record("a", "x"))
+				in := record("a", "x")
+				in.Topic = "lines"
+				w, err := task.Process(in)
 				if err != nil {
 					t.Error(err)
 				}
@@ -255,7 +292,7 @@ func BenchmarkCount(b *testing.B) {
 }
 
 func benchmark(b *testing.B, topo *topology.Topology, r rows) {
-	task := topo.Groups()[0].NewTask(r, topology.Policies{})
+	task := start(topo.Groups()[0], r)
 	in := record("testid-01", testid)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(in.Value)))
