@@ -15,8 +15,9 @@ import (
 // record without a value.
 type JSON[T any] struct{}
 
-// Encode returns v as encoding/json writes it.
-func (JSON[T]) Encode(v T) ([]byte, error) { return json.Marshal(v) }
+// Encode returns v as encoding/json writes it where a pointer to it is at hand, so
+// that a method of *T is used, too.
+func (JSON[T]) Encode(v T) ([]byte, error) { return json.Marshal(&v) }
 
 // Decode reads exactly one JSON value.
 func (JSON[T]) Decode(data []byte) (v T, err error) {

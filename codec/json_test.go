@@ -75,6 +75,14 @@ func TestJSONDecodesNullToNil(t *testing.T) {
 	}
 }
 
+// The method is the pointer's, as big.Int has it.
+func TestJSONEncodesByTheMethodOfThePointer(t *testing.T) {
+	data, err := codec.JSON[big.Int]{}.Encode(*big.NewInt(7))
+	if err != nil || string(data) != "7" {
+		t.Errorf("got %s, %v, want 7", data, err)
+	}
+}
+
 func TestJSONCheckRefuses(t *testing.T) {
 	for _, test := range []struct {
 		codec.Checker
@@ -100,7 +108,8 @@ func TestJSONCheckRefuses(t *testing.T) {
 	}
 }
 
-// What a codec decodes it must not refuse by Check, whatever the type.
+// What a codec decodes it must not refuse by Check, whatever the type, and what
+// it encodes it decodes to the same.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{
 		`{"state":"HAPPY","helloCount":10}`, `null`, ` [1,2] `, `"AQI="`, `7`, `-0.5e3`, `true`, `"x"`,
@@ -138,6 +147,19 @@ func agree[T any](t *testing.T, data []byte, c codec.JSON[T]) {
 	}
 	if err := c.Check(data); err != nil {
 		t.Errorf("%T decodes %q to %v, and Check says: %v", c, data, v, err)
+	}
+	first, err := c.Encode(v)
+	if err != nil {
+		t.Fatalf("%T decodes %q to %v, and Encode says: %v", c, data, v, err)
+	}
+	back, err := c.Decode(first)
+	if err != nil {
+		t.Fatalf("%T encodes %v to %q, and Decode says: %v", c, v, first, err)
+	}
+	// Bytes are compared, since a type may hold text that means the same in two
+	// spellings.
+	if again, err := c.Encode(back); err != nil || string(again) != string(first) {
+		t.Errorf("%T encodes %v to %q, which decodes to %v and encodes to %q, %v", c, v, first, back, again, err)
 	}
 }
 
