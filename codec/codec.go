@@ -18,3 +18,14 @@ type Codec[T any] interface {
 type Checker interface {
 	Check(data []byte) error
 }
+
+// A Texter is a codec that says how its values are written as JSON for people to
+// read and type. What a codec without it decodes is written by encoding/json.
+type Texter interface {
+	// FormatText writes the encoded data as one JSON value. It refuses what
+	// Decode refuses.
+	FormatText(data []byte) ([]byte, error)
+	// ParseText returns the encoded data of what FormatText writes, or nil if
+	// the text stands for a missing value.
+	ParseText(text []byte) ([]byte, error)
+}

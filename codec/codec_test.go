@@ -2,12 +2,13 @@ package codec_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
 
 // Every codec of the package can check without decoding.
-var _ = []codec.Checker{codec.String{}, codec.Bytes{}, codec.Int64{}, codec.JSON[any]{}}
+var _ = []codec.Checker{codec.String{}, codec.Bytes{}, codec.Int64{}, codec.Float64{}, codec.Bool{}, codec.Time{}, codec.JSON[any]{}}
 
 func Example() {
 	type greeting struct {
@@ -40,4 +41,38 @@ func ExampleInt64() {
 	// Output:
 	// [0 0 0 0 0 0 1 2]
 	// 3 bytes "258", not the 8 of an integer
+}
+
+func ExampleFloat64() {
+	data, _ := codec.Float64{}.Encode(-1.5)
+	fmt.Printf("%x\n", data)
+
+	_, err := codec.Float64{}.Decode([]byte("-1.5"))
+	fmt.Println(err)
+	// Output:
+	// bff8000000000000
+	// 4 bytes "-1.5", not the 8 of a float
+}
+
+func ExampleBool() {
+	data, _ := codec.Bool{}.Encode(true)
+	fmt.Printf("%v\n", data)
+
+	_, err := codec.Bool{}.Decode([]byte("t"))
+	fmt.Println(err)
+	// Output:
+	// [1]
+	// byte 116, not the 0 or 1 of a bool
+}
+
+func ExampleTime() {
+	berlin := time.FixedZone("Berlin", 3600)
+	data, _ := codec.Time{}.Encode(time.Date(2024, 1, 2, 3, 4, 5, 678_999_999, berlin))
+	fmt.Printf("%x\n", data)
+
+	v, _ := codec.Time{}.Decode(data)
+	fmt.Println(v)
+	// Output:
+	// 0000018cc7e9ecae
+	// 2024-01-02 02:04:05.678 +0000 UTC
 }

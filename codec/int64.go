@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // Int64 stores an integer as 8 big-endian bytes, as Kafka's LongSerializer does.
 type Int64 struct{}
@@ -22,17 +19,4 @@ func (c Int64) Decode(data []byte) (int64, error) {
 }
 
 // Check refuses data that is not 8 bytes long.
-func (Int64) Check(data []byte) error {
-	if len(data) != 8 {
-		return fmt.Errorf("%d bytes %q, not the 8 of an integer", len(data), clip(data))
-	}
-	return nil
-}
-
-// clip shortens data for an error text.
-func clip(data []byte) []byte {
-	if len(data) > 32 {
-		return data[:32]
-	}
-	return data
-}
+func (Int64) Check(data []byte) error { return checkSize(data, 8, "an integer") }

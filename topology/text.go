@@ -3,6 +3,7 @@ package topology
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -81,9 +82,12 @@ func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 }
 
 // A key whose type is a string is its own text, unless it could be taken for
-// JSON; every other key is JSON.
+// JSON; so is one that its codec writes as a JSON string. Every other key is JSON.
 
 func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
+	if x, ok := any(c).(codec.Texter); ok {
+		return parseTexterKey(x, text)
+	}
 	var k K
 	_, isJSON := any(c).(codec.JSON[K])
 	switch v := reflect.ValueOf(&k).Elem(); {
@@ -97,15 +101,35 @@ func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
 			return nil, err
 		}
 		if canBeNil[K]() && isNil(&k) {
-			return nil, fmt.Errorf("a key can't be null")
+			return nil, errNullKey
 		}
 	}
 	return encode(c, k)
 }
 
+var errNullKey = errors.New("a key can't be null")
+
+func parseTexterKey(x codec.Texter, text string) ([]byte, error) {
+	value := []byte(text)
+	if !json.Valid(value) {
+		var err error
+		if value, err = json.Marshal(text); err != nil {
+			return nil, err
+		}
+	}
+	data, err := x.ParseText(value)
+	if data == nil && err == nil {
+		err = errNullKey
+	}
+	return data, err
+}
+
 func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
 	if isBytes(c) {
 		return string(data), nil
+	}
+	if x, ok := any(c).(codec.Texter); ok {
+		return formatTexterKey(x, data)
 	}
 	k, err := c.Decode(data)
 	if err != nil {
@@ -115,8 +139,23 @@ func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
 	if v := reflect.ValueOf(&k).Elem(); v.Kind() == reflect.String && (!isJSON || !strings.HasPrefix(v.String(), `"`)) {
 		return v.String(), nil
 	}
-	text, err := json.Marshal(k)
+	text, err := json.Marshal(&k)
 	return string(text), err
+}
+
+func formatTexterKey(x codec.Texter, data []byte) (string, error) {
+	text, err := x.FormatText(data)
+	if err != nil {
+		return "", err
+	}
+	if text, err = compact(text); err != nil {
+		return "", err
+	}
+	var s string
+	if text[0] != '"' || json.Unmarshal(text, &s) != nil || json.Valid([]byte(s)) {
+		return string(text), nil
+	}
+	return s, nil
 }
 
 func parseValue[V any](c codec.Codec[V], text []byte) ([]byte, error) {
@@ -126,6 +165,9 @@ func parseValue[V any](c codec.Codec[V], text []byte) ([]byte, error) {
 			s = string(text)
 		}
 		return []byte(s), nil
+	}
+	if x, ok := any(c).(codec.Texter); ok {
+		return x.ParseText(text)
 	}
 	v, err := (codec.JSON[V]{}).Decode(text)
 	if err != nil {
@@ -151,11 +193,18 @@ func formatValue[V any](c codec.Codec[V], data []byte) ([]byte, error) {
 		}
 		return json.Marshal(string(data))
 	}
+	if x, ok := any(c).(codec.Texter); ok {
+		text, err := x.FormatText(data)
+		if err != nil {
+			return nil, err
+		}
+		return compact(text)
+	}
 	v, err := c.Decode(data)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	return json.Marshal(&v)
 }
 
 func compact(text []byte) ([]byte, error) {

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,6 +25,12 @@ func texts(t testing.TB) *topology.Topology {
 			topology.Store[[]byte, []byte]{Name: "bytes-rows"})
 		topology.Materialize(b, topology.Topic[string, string]{Name: "text-text", Key: codec.JSON[string]{}, Value: codec.JSON[string]{}},
 			topology.Store[string, string]{Name: "text-rows"})
+		topology.Materialize(b, topology.Topic[time.Time, float64]{Name: "time-float", Key: codec.Time{}, Value: codec.Float64{}},
+			topology.Store[time.Time, float64]{Name: "time-rows"})
+		topology.Materialize(b, topology.Topic[float64, bool]{Name: "float-bool", Key: codec.Float64{}, Value: codec.Bool{}},
+			topology.Store[float64, bool]{Name: "float-rows"})
+		topology.Materialize(b, topology.Topic[bool, time.Time]{Name: "bool-time", Key: codec.Bool{}, Value: codec.Time{}},
+			topology.Store[bool, time.Time]{Name: "bool-rows"})
 	})
 }
 
@@ -55,6 +62,19 @@ func TestTextOfRecords(t *testing.T) {
 		{name: "text-text", key: "plain", value: `"v"`, keyData: `"plain"`, data: `"v"`},
 		{name: "text-text", key: `"\"quoted\""`, value: `"v"`, keyData: `"\"quoted\""`, data: `"v"`},
 		{name: "text-text", key: `"plain"`, value: `"v"`, keyData: `"plain"`, data: `"v"`, printedKey: "plain"},
+		{name: "time-float", key: "1970-01-01T00:00:01.5Z", value: "1.5", keyData: "\x00\x00\x00\x00\x00\x00\x05\xdc", data: "\x3f\xf8\x00\x00\x00\x00\x00\x00"},
+		{
+			name: "time-float", key: `"1970-01-01T01:00:01+01:00"`, value: ` "NaN" `, keyData: "\x00\x00\x00\x00\x00\x00\x03\xe8",
+			data: "\x7f\xf8\x00\x00\x00\x00\x00\x00", printedKey: "1970-01-01T00:00:01Z", printed: `"NaN"`,
+		},
+		{
+			name: "time-float", key: "1000", value: `"-Infinity"`, keyData: "\x00\x00\x00\x00\x00\x00\x03\xe8",
+			data: "\xff\xf0\x00\x00\x00\x00\x00\x00", printedKey: "1970-01-01T00:00:01Z",
+		},
+		{name: "float-bool", key: "-0.25", value: "true", keyData: "\xbf\xd0\x00\x00\x00\x00\x00\x00", data: "\x01"},
+		{name: "float-bool", key: "Infinity", value: "false", keyData: "\x7f\xf0\x00\x00\x00\x00\x00\x00", data: "\x00"},
+		{name: "bool-time", key: "true", value: `"1969-12-31T23:59:59.999Z"`, keyData: "\x01", data: "\xff\xff\xff\xff\xff\xff\xff\xff"},
+		{name: "bool-time", key: "false", value: "9223372036854775807", keyData: "\x00", data: "\x7f\xff\xff\xff\xff\xff\xff\xff"},
 	} {
 		r, err := topo.Parse(test.name, test.key, []byte(test.value))
 		if err != nil {
@@ -92,6 +112,12 @@ func TestTextOfTombstones(t *testing.T) {
 			key = `{"X":1,"Y":2}`
 		case "text-text", "text-rows":
 			key = "k"
+		case "time-float", "time-rows":
+			key = "2024-01-02T03:04:05Z"
+		case "float-bool", "float-rows":
+			key = "0.5"
+		case "bool-time", "bool-rows":
+			key = "true"
 		}
 		r, err := topo.Parse(name, key, nil)
 		if err != nil || r.Value != nil {
@@ -123,7 +149,12 @@ func TestTextErrors(t *testing.T) {
 		{"hello-counts", "a", "1.5", `store "hello-counts": value 1.5: json: cannot unmarshal number 1.5 into Go value of type int64`},
 		{"int-string", "one", `"x"`, `topic "int-string": key "one": invalid character 'o' looking for beginning of value`},
 		{"int-string", "null", `"x"`, `topic "int-string": key "null": null: a tombstone is a record without a value`},
-		{"nothing", "a", "1", `"nothing": application "hello" has no such topic or store, it has "bytes-bytes", "hello-log-store", "int-string", "json-pointer", "text-text", "bytes-rows", "hello-counts", "int-int", "json-int", "text-rows"`},
+		{"time-float", "2024-13-01T00:00:00Z", "1", `topic "time-float": key "2024-13-01T00:00:00Z": parsing time "2024-13-01T00:00:00Z": month out of range`},
+		{"time-float", "null", "1", `topic "time-float": key "null": null: a tombstone is a record without a value`},
+		{"time-float", "0", `"nan"`, `topic "time-float": value "nan": json: cannot unmarshal string into Go value of type float64`},
+		{"float-bool", "0", "1", `topic "float-bool": value 1: json: cannot unmarshal number into Go value of type bool`},
+		{"bool-time", "true", "tomorrow", `topic "bool-time": value tomorrow: invalid character 'o' in literal true (expecting 'r')`},
+		{"nothing", "a", "1", `"nothing": application "hello" has no such topic or store, it has "bool-time", "bytes-bytes", "float-bool", "hello-log-store", "int-string", "json-pointer", "text-text", "time-float", "bool-rows", "bytes-rows", "float-rows", "hello-counts", "int-int", "json-int", "text-rows", "time-rows"`},
 	} {
 		if _, err := topo.Parse(test.name, test.key, []byte(test.value)); err == nil || err.Error() != test.want {
 			t.Errorf("Parse(%q, %q, %s): error\n%v\nwant\n%s", test.name, test.key, test.value, err, test.want)
@@ -133,6 +164,8 @@ func TestTextErrors(t *testing.T) {
 		{"hello-log-store", "a", `{`, `topic "hello-log-store": decode value: unexpected end of JSON input`},
 		{"hello-counts", "a", "7", `store "hello-counts": decode value: 1 bytes "7", not the 8 of an integer`},
 		{"int-int", "a", "7", `store "int-int": decode key: 1 bytes "a", not the 8 of an integer`},
+		{"time-float", "a", "7", `topic "time-float": decode key: 1 bytes "a", not the 8 of a time`},
+		{"bool-time", "\x02", "7", `topic "bool-time": decode key: byte 2, not the 0 or 1 of a bool`},
 	} {
 		r := topology.Raw{Key: []byte(test.key), Value: []byte(test.value), Position: topology.Position{Topic: test.name}}
 		if _, _, err := topo.Format(r); err == nil || err.Error() != test.want {
@@ -149,7 +182,7 @@ func FuzzText(f *testing.F) {
 		f.Add(s, []byte(s))
 	}
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
-		for _, name := range []string{"int-string", "bytes-rows", "text-text", "hello-counts"} {
+		for _, name := range []string{"int-string", "bytes-rows", "text-text", "hello-counts", "time-float", "float-bool", "bool-time"} {
 			in := topology.Raw{Key: []byte(key), Value: value, Position: topology.Position{Topic: name}}
 			printedKey, printed, err := topo.Format(in)
 			if err != nil {
