@@ -42,7 +42,7 @@ func ExampleTopology_String() {
 	// Output:
 	// application hello
 	//
-	// group hello-hello-state-store
+	// group hello-hello-state-store (hello-log-store → hello-state-store)
 	//   topic hello-log-store   → table hello-state-store
 	//   table hello-state-store → changelog hello-hello-state-store-table
 	//   table hello-state-store → sink memory localhost:6379

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"testing"
 
+	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )
@@ -20,4 +21,48 @@ func TestPicture(t *testing.T) {
 		topology.Count(all, counts)
 	})
 	topologytest.Golden(t, topo.String(), "testdata/picture.golden")
+}
+
+type order struct{ Customer, State string }
+
+// shop is a topology with what descriptions must cope with.
+func shop(b *topology.Builder) {
+	shopOrders(b)
+	shopCustomers(b)
+}
+
+func shopOrders(b *topology.Builder) {
+	var (
+		web   = topology.Topic[string, order]{Name: "web-orders", Key: codec.String{}, Value: codec.JSON[order]{}}
+		phone = topology.Topic[string, order]{Name: "phone-orders", Key: codec.String{}, Value: codec.JSON[order]{}}
+	)
+	orders := topology.Merge(topology.Consume(b, web), topology.Consume(b, phone))
+	branches := topology.Split(orders,
+		topology.Branch[string, order]{Name: "paid", Take: func(_ string, o order) bool { return o.State == "paid" }},
+		topology.Branch[string, order]{Name: "open", Take: func(_ string, o order) bool { return o.State == "open" }})
+	topology.Route(branches[2], func(_ string, o order) topology.Topic[string, order] {
+		return topology.Topic[string, order]{Name: "orders-" + o.State}
+	})
+	topology.ForEach(branches[1], func(string, order) {})
+
+	byCustomer := topology.Repartition(
+		topology.SelectKey(branches[0], func(_ string, o order) string { return o.Customer }),
+		topology.Topic[string, order]{Name: "orders-by-customer", Partitions: 12})
+	paid := topology.Count(byCustomer, topology.Store[string, int64]{Name: "paid-orders", EveryChange: true})
+	topology.Publish(paid, topology.Topic[string, int64]{Name: "paid-order-counts"})
+}
+
+func shopCustomers(b *topology.Builder) {
+	customers := topology.Topic[string, string]{Name: "customers", Key: codec.String{}, Value: codec.String{}}
+	rows := topology.Materialize(b, customers, topology.Store[string, string]{Name: "customer-rows"})
+	topology.Sync(rows, &memory{`"one" & two`})
+	topology.Sync(rows, &memory{"another"})
+	names := topology.MapValues(topology.ToStream(rows), func(_ string, c topology.Change[string]) int64 { return 1 })
+	topology.Aggregate(names, topology.Store[string, int64]{Name: "changes-of-name", Value: codec.Int64{}}, add)
+}
+
+func TestPictureOfAShop(t *testing.T) {
+	topo := build(t, shop)
+	topologytest.Golden(t, topo.String(), "testdata/shop.golden")
+	topologytest.Golden(t, topo.Mermaid(), "testdata/shop.mermaid")
 }

@@ -1,5 +1,7 @@
 package topology
 
+import "slices"
+
 // A Stream is a sequence of records, each an event of its own. One without a
 // key shows functions the zero K. One without a value is shown to functions
 // only if V can be nil, else a step with a function drops it. Its codecs are
@@ -198,7 +200,7 @@ func Split[K, V any](s Stream[K, V], branches ...Branch[K, V]) []Stream[K, V] {
 	var downs []*stream[K, V]
 	seen := map[string]bool{}
 	for _, br := range append(branches, Branch[K, V]{Name: "rest"}) {
-		down := below[K, V, V](b, up, "branch "+br.Name)
+		down := below[K, V, V](b, up, b.branch(br.Name, split))
 		down.ups = []*node{split}
 		if br.Name == "" || seen[br.Name] {
 			b.wrong("%s: two branches have the name %q, or one has none", split.name, br.Name)
@@ -231,6 +233,15 @@ func Split[K, V any](s Stream[K, V], branches ...Branch[K, V]) []Stream[K, V] {
 		streams[i] = Stream[K, V]{b, down}
 	}
 	return streams
+}
+
+// branch names a branch, with its split if another one has such a branch.
+func (b *Builder) branch(name string, split *node) string {
+	name = "branch " + name
+	if b != nil && slices.ContainsFunc(b.nodes, func(n *node) bool { return n.name == name }) {
+		return name + " of " + split.name
+	}
+	return name
 }
 
 // Merge joins streams into one. There is no order between their records but

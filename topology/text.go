@@ -66,6 +66,7 @@ func (t *Topology) texts(name string) (x texts, kind string, ok bool) {
 
 // texts turns the bytes of keys and values into text and back.
 type texts struct {
+	key, value  string // the codecs' names
 	parseKey    func(string) ([]byte, error)
 	formatKey   func([]byte) (string, error)
 	parseValue  func([]byte) ([]byte, error)
@@ -74,6 +75,7 @@ type texts struct {
 
 func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 	return texts{
+		key: codecName(key), value: codecName(value),
 		parseKey:    func(text string) ([]byte, error) { return parseKey(key, text) },
 		formatKey:   func(data []byte) (string, error) { return formatKey(key, data) },
 		parseValue:  func(text []byte) ([]byte, error) { return parseValue(value, text) },
