@@ -20,6 +20,7 @@ const format = 2
 // store's.
 const (
 	rowSpace  = 'k' // the row's key
+	dueSpace  = 'd' // the row's deadline, big-endian with its sign turned, and its key
 	timeBytes = 8   // before a row's value, big-endian
 )
 
@@ -27,11 +28,27 @@ var (
 	formatKey   = []byte("format")   // the number, in decimal
 	positionKey = []byte("position") // next changelog offset, and when it was the newest
 	sourceKey   = []byte("source")   // the changelog's incarnation
+	indexedKey  = []byte("indexed")  // what the deadlines in dueSpace are; there if they are all of the rows
 	strayKey    = []byte("stray")    // there if some key belongs to another partition by its hash
 )
 
 // rowKey appends the LevelDB key of a row.
 func rowKey(dst, key []byte) []byte { return append(append(dst, rowSpace), key...) }
+
+// dueKey appends the LevelDB key of a deadline.
+func dueKey(dst []byte, e entry) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, dueSpace), uint64(e.deadline)^1<<63)
+	return append(dst, e.key...)
+}
+
+// dueEntry is dueKey's inverse. The entry shares the key's memory; ok says
+// whether it is such a key.
+func dueEntry(key []byte) (e entry, ok bool) {
+	if len(key) < 9 || key[0] != dueSpace {
+		return e, false
+	}
+	return entry{int64(binary.BigEndian.Uint64(key[1:]) ^ 1<<63), key[9:]}, true
+}
 
 // encode appends a row as it is in LevelDB.
 func encode(dst, value []byte, time int64) []byte {

@@ -1,6 +1,10 @@
 package store
 
-import "unsafe"
+import (
+	"bytes"
+	"slices"
+	"unsafe"
+)
 
 // A Row is one change of a table: a nil Value deletes.
 type Row struct {
@@ -20,12 +24,25 @@ type overlay struct {
 	held  int              // bytes of all rows
 	free  []byte           // the rest of the newest chunk
 	every bool             // each change is a row, also of one key
+
+	keys      *index  // all keys, of deleted rows too; nil if the store has no order
+	due       *index  // the deadlines of the last rows; nil if the store has none
+	deadlines []int64 // of the rows
+	deadline  func(key, value []byte, time int64) int64
 }
 
 const chunk = 64 << 10
 
-func newOverlay(every bool, size int) *overlay {
-	return &overlay{last: make(map[string]int32, size), rows: make([]Row, 0, size), every: every}
+// newOverlay returns an overlay with room for a number of rows.
+func newOverlay(options Options, size int) *overlay {
+	o := &overlay{last: make(map[string]int32, size), rows: make([]Row, 0, size), every: options.EveryChange}
+	if options.Ordered {
+		o.keys = &index{}
+	}
+	if options.Deadline != nil {
+		o.due, o.deadlines, o.deadline = &index{}, make([]int64, 0, size), options.Deadline
+	}
+	return o
 }
 
 // copyOf copies b into the overlay's memory.
@@ -55,6 +72,9 @@ func (o *overlay) put(key, value []byte, time int64) {
 		default:
 			r.Value = o.copyOf(value)
 		}
+		if o.due != nil {
+			o.schedule(int(i), o.deadlines[i])
+		}
 		return
 	}
 	r := Row{Time: time}
@@ -71,6 +91,38 @@ func (o *overlay) put(key, value []byte, time int64) {
 	o.last[unsafe.String(unsafe.SliceData(r.Key), len(r.Key))] = int32(len(o.rows))
 	o.rows = append(o.rows, r)
 	o.held += len(r.Key) + len(value)
+	if o.keys != nil && !known {
+		o.keys.add(entry{key: r.Key})
+		o.held += entryCost
+	}
+	if o.due != nil {
+		old := int64(never)
+		if known {
+			old = o.deadlines[i]
+		}
+		o.deadlines = append(o.deadlines, never)
+		o.schedule(len(o.rows)-1, old)
+	}
+}
+
+// schedule moves a key from its old deadline to that of its last row.
+func (o *overlay) schedule(last int, old int64) {
+	r, next := &o.rows[last], int64(never)
+	if r.Value != nil {
+		next = o.deadline(r.Key, r.Value, r.Time)
+	}
+	o.deadlines[last] = next
+	if next == old {
+		return
+	}
+	if old != never {
+		o.due.remove(entry{old, r.Key})
+		o.held -= entryCost
+	}
+	if next != never {
+		o.due.add(entry{next, r.Key})
+		o.held += entryCost
+	}
 }
 
 // get returns the newest row of a key, with a nil value if it is deleted; nil
@@ -84,4 +136,23 @@ func (o *overlay) get(key []byte) *Row {
 		return nil
 	}
 	return &o.rows[i]
+}
+
+// inOrder appends the places of each key's last row, in the order of keys.
+func (o *overlay) inOrder(order []int32) []int32 {
+	if o.keys != nil {
+		for _, l := range o.keys.lists {
+			for _, e := range l {
+				order = append(order, o.last[string(e.key)])
+			}
+		}
+		return order
+	}
+	for i := range o.rows {
+		if !o.rows[i].replaced {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(o.rows[a].Key, o.rows[b].Key) })
+	return order
 }

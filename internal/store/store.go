@@ -7,12 +7,10 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +25,18 @@ import (
 // ErrClosed means that the partition has gone elsewhere.
 var ErrClosed = errors.New("the partition is being closed")
 
-// A Store is one partition of a table. Get, Put, Unsent, Commit and Discard are
-// for one goroutine at a time, the task's; Committed, Snapshot and Position are
-// for everybody, also while the store is being closed.
+// A Store is one partition of a table. Get, Put, Scan, Due, Unsent, Commit and
+// Discard are for one goroutine at a time, the task's; Committed, Snapshot and
+// Position are for everybody, also while the store is being closed.
 type Store struct {
-	db   *leveldb.DB
-	open *overlay // written by the open transaction
+	db      *leveldb.DB
+	options Options
+	open    *overlay // written by the open transaction
+	below   *view    // of an earlier Scan or Due; nil if there is none to use again
+
+	round int                 // of views: an older one is not used again
+	floor []byte              // LevelDB has no deadline before this one that Due would yield
+	stale map[string]struct{} // keys in dueSpace that the next batch removes
 
 	life   sync.RWMutex // held while others read LevelDB; before mu
 	closed bool
@@ -71,6 +75,18 @@ type Options struct {
 	// EveryChange keeps each change of the open transaction for the changelog.
 	// By default it is the last one of a key.
 	EveryChange bool
+
+	// Ordered stores can be scanned.
+	Ordered bool
+
+	// Deadline says when a row is due; math.MaxInt64 is never. Without it the
+	// store has no Due. Its answer depends on nothing but its arguments, which it
+	// does not keep, and it is called by several goroutines.
+	Deadline func(key, value []byte, time int64) int64
+
+	// DeadlineName tells one Deadline from another, figures included: a store
+	// that was left with another one indexes its rows anew when it is opened.
+	DeadlineName string
 }
 
 // Open opens the store in a directory, which it creates. A store whose files
@@ -83,6 +99,9 @@ func Open(dir string, o Options, fit func(Origin) error) (s *Store, wiped string
 		switch {
 		case err == nil:
 			reason := fit(origin)
+			if reason == nil {
+				reason = s.reindex()
+			}
 			if reason == nil {
 				return s, wiped, nil
 			}
@@ -123,7 +142,7 @@ func open(dir string, o Options) (s *Store, origin Origin, err error) {
 	if err := checkFormat(db); err != nil {
 		return nil, Origin{}, err
 	}
-	s = &Store{db: db, open: newOverlay(o.EveryChange, 1024), cache: map[string][]byte{}, saved: make(chan struct{})}
+	s = &Store{db: db, options: o, open: newOverlay(o, 1024), cache: map[string][]byte{}, saved: make(chan struct{}), floor: []byte{dueSpace}, stale: map[string]struct{}{}}
 	close(s.saved)
 	if origin, err = s.origin(db); err != nil {
 		return nil, Origin{}, err
@@ -235,7 +254,12 @@ func (s *Store) committed(key, dst []byte) ([]byte, error) {
 		return b, nil
 	}
 	s.asked.Store(true)
-	b, err := s.db.Get(rowKey(nil, key), nil)
+	return s.stored(rowKey(nil, key))
+}
+
+// stored returns what LevelDB has under a key, nil if that is nothing.
+func (s *Store) stored(key []byte) ([]byte, error) {
+	b, err := s.db.Get(key, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, nil
 	}
@@ -253,11 +277,15 @@ func (s *Store) Unsent() []Row {
 // Waiting returns how many rows Unsent would return.
 func (s *Store) Waiting() int { return len(s.open.rows) - s.open.sent }
 
-// Held returns the bytes that the open transaction holds.
+// Held returns the bytes that the open transaction holds, about.
 func (s *Store) Held() int { return s.open.held }
 
 // Discard drops what the open transaction has written.
-func (s *Store) Discard() { s.open = newOverlay(s.open.every, 1024) }
+func (s *Store) Discard() {
+	s.open = newOverlay(s.options, 1024)
+	s.floor = []byte{dueSpace} // it was above what the transaction hid
+	s.renew()
+}
 
 // Commit hands the open transaction, which Kafka has committed, to LevelDB as
 // one batch, with the changelog offset after its last row. LevelDB writes in
@@ -267,12 +295,17 @@ func (s *Store) Commit(position int64) error {
 	if err := s.wait(); err != nil {
 		return err
 	}
-	next := newOverlay(s.open.every, min(len(s.open.rows), 64<<10))
+	s.renew()
+	s.lower(s.open.due)
+	saving, stale := s.open, s.stale
+	s.open = newOverlay(s.options, min(len(saving.rows), 64<<10))
+	if len(stale) > 0 {
+		s.stale = map[string]struct{}{}
+	}
 	s.mu.Lock()
-	s.saving, s.position, s.saved = s.open, position, make(chan struct{})
+	s.saving, s.position, s.saved = saving, position, make(chan struct{})
 	s.mu.Unlock()
-	s.open = next
-	go s.save(s.saving.rows, position)
+	go s.save(saving, stale, position)
 	return nil
 }
 
@@ -287,8 +320,8 @@ func (s *Store) wait() error {
 	return s.saveErr
 }
 
-func (s *Store) save(rows []Row, position int64) {
-	order, err := s.write(rows, position)
+func (s *Store) save(o *overlay, stale map[string]struct{}, position int64) {
+	order, err := s.write(o, stale, position)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(s.saved)
@@ -298,25 +331,27 @@ func (s *Store) save(rows []Row, position int64) {
 	}
 	if s.asked.Load() {
 		for _, i := range order {
-			s.keep(&rows[i])
+			s.keep(&o.rows[i])
 		}
 	}
 	s.saving = nil
 }
 
 // write writes the last row of each key, in the order of keys.
-func (s *Store) write(rows []Row, position int64) (order []int32, err error) {
-	order = s.order[:0]
-	for i := range rows {
-		if !rows[i].replaced {
-			order = append(order, int32(i))
-		}
-	}
-	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(rows[a].Key, rows[b].Key) })
+func (s *Store) write(o *overlay, stale map[string]struct{}, position int64) (order []int32, err error) {
+	order = o.inOrder(s.order[:0])
 	s.order = order
 	s.batch.Reset()
+	for key := range stale {
+		s.batch.Delete([]byte(key)) // before the rows, which may have the same deadline again
+	}
 	for _, i := range order {
-		r := &rows[i]
+		r := &o.rows[i]
+		if o.due != nil {
+			if err := s.reschedule(r.Key, o.deadlines[i]); err != nil {
+				return nil, err
+			}
+		}
 		s.key = rowKey(s.key[:0], r.Key)
 		if r.Value == nil {
 			s.batch.Delete(s.key)
@@ -356,6 +391,7 @@ func (s *Store) keep(r *Row) {
 // position's time is renewed if the store is known to be current.
 func (s *Store) Close(current bool) error {
 	err := s.wait()
+	s.renew()
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.closed = true

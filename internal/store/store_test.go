@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
@@ -273,6 +274,114 @@ func TestEmptyIsNotAbsent(t *testing.T) {
 		if v, _, err := s.Get(nil); v == nil || len(v) != 0 || err != nil {
 			t.Errorf("committed: %v, %v", v, err)
 		}
+	}
+}
+
+// A Deadline that changed and kept its name leaves entries behind that are not
+// the rows'. They are not shown, and go with the next batch.
+func TestStaleDeadlinesGo(t *testing.T) {
+	const rows = 25_000
+	dir := t.TempDir()
+	open := func(name string, at int64) *store.Store {
+		s, wiped, err := store.Open(dir, store.Options{DeadlineName: name, Deadline: func(_, _ []byte, time int64) int64 {
+			return time + at
+		}}, fits)
+		if err != nil || wiped != "" {
+			t.Fatal(err, wiped)
+		}
+		return s
+	}
+	due := func(s *store.Store) (n int) {
+		for _, err := range s.Due() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	s := open("a day", 1)
+	for i := range int64(rows) {
+		s.Put(fmt.Append(nil, i), nil, 0)
+		s.Put(fmt.Append(nil, i), []byte("x"), i)
+	}
+	if n := due(s); n != rows {
+		t.Errorf("%d rows have a deadline, want %d", n, rows)
+	}
+	if err := errors.Join(s.Commit(1), s.Close(false)); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open("a day", 1000) // a lie
+	put(s, "1", "y")
+	if n := due(s); n != 1 {
+		t.Errorf("%d rows have the deadline that they are indexed under, want 1", n)
+	}
+	for i := range int64(3) { // the same, with a deadline that was stale
+		s.Put(fmt.Append(nil, 10+i), []byte("x"), 10+i-999)
+	}
+	if err := errors.Join(s.Commit(2), s.Close(false)); err != nil {
+		t.Fatal(err)
+	}
+	s = open("a day", 1000)
+	if n := due(s); n != 4 { // and the one is found that the open transaction hid
+		t.Errorf("%d rows have the deadline that they are indexed under, want 4", n)
+	}
+	if err := errors.Join(s.Commit(3), s.Close(false)); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(stored(t, dir, "d")); n != 4 {
+		t.Errorf("%d entries are left, want 4", n)
+	}
+
+	s = open("1000 days", 1000)
+	if n := due(s); n != rows {
+		t.Errorf("%d rows are indexed under another name, want %d", n, rows)
+	}
+	if err := s.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(stored(t, dir, "d")); n != rows {
+		t.Errorf("%d entries under another name, want %d", n, rows)
+	}
+}
+
+// What a store was not opened for is refused.
+func TestScanAndDueNeedTheirOptions(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close(false)
+	put(s, "a", "1")
+	for name, rows := range map[string]iter.Seq2[store.Row, error]{"scan": s.Scan(nil, nil), "due": s.Due()} {
+		n := 0
+		for _, err := range rows {
+			if n++; err == nil {
+				t.Errorf("%s yields rows", name)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s yields %d errors", name, n)
+		}
+	}
+}
+
+// What an order takes is held too.
+func TestHeldCountsIndexes(t *testing.T) {
+	held := func(o store.Options) int {
+		s, _, err := store.Open(t.TempDir(), o, fits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close(false)
+		for i := range 1000 {
+			put(s, fmt.Sprint(i%100), "x")
+		}
+		return s.Held()
+	}
+	plain := held(store.Options{})
+	ordered := held(store.Options{Ordered: true})
+	both := held(store.Options{Ordered: true, Deadline: func(_, _ []byte, time int64) int64 { return time }})
+	if plain != 190+100 || ordered-plain != both-ordered || ordered-plain < 100*24 {
+		t.Errorf("held are %d bytes, in order %d, with deadlines %d", plain, ordered, both)
 	}
 }
 
