@@ -28,6 +28,7 @@ type Processor struct {
 	instance string // group.instance.id
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
+	topics   topics
 
 	mu      sync.Mutex
 	members []*member
@@ -78,6 +79,12 @@ func (p *Processor) run(ctx context.Context) (err error) {
 		}
 		defer func() { _ = (*c).Close() }()
 	}
+	if err := p.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	var members []*member
 	for _, g := range p.topology.Groups() {
 		one, err := newSingle(g)
@@ -86,11 +93,8 @@ func (p *Processor) run(ctx context.Context) (err error) {
 		}
 		members = append(members, newMember(p, one))
 	}
-	if err := p.prepare(ctx, members); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
+	for _, m := range members {
+		m.partitions, m.retention = p.topics.partitions[m.group.Table], p.topics.retention[m.group.Table]
 	}
 	p.mu.Lock()
 	p.members = members
@@ -101,13 +105,9 @@ func (p *Processor) run(ctx context.Context) (err error) {
 
 // prepare checks and creates topics. What somebody has to change is an error at
 // once; a broker that is lost meanwhile may be back within StartTimeout.
-func (p *Processor) prepare(ctx context.Context, members []*member) error {
+func (p *Processor) prepare(ctx context.Context) error {
 	for began := time.Now(); ; {
-		var wrong []error
-		for _, m := range members {
-			wrong = append(wrong, m.prepareTopics())
-		}
-		err := errors.Join(wrong...)
+		err := p.prepareTopics()
 		var final *startError
 		switch {
 		case err == nil || errors.As(err, &final):

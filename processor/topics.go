@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,42 +15,84 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// prepareTopics checks the topics that the group reads and writes, all at once,
-// and creates its changelog. It does so once, before any task: goka would have
-// each of its processors do it, and all but the first would fail.
-func (m *member) prepareTopics() error {
-	if err := m.client.RefreshMetadata(); err != nil {
-		return fmt.Errorf("metadata: %w", explain(err))
-	}
-	var wrong []error
-	inputs, err := m.client.Partitions(m.group.Input)
-	if err != nil {
-		wrong = append(wrong, missing("input", m.group.Input, err))
-	}
-	m.partitions = int32(len(inputs))
-	for _, name := range m.group.Outputs {
-		if _, err := m.client.Partitions(name); err != nil {
-			wrong = append(wrong, missing("output", name, err))
-		}
-	}
-	if err := errors.Join(wrong...); err != nil {
-		return err
-	}
-	admin, err := sarama.NewClusterAdminFromClient(m.client) // closing it would close the client
-	if err != nil {
-		return err
-	}
-	if err := m.ensureTopic(admin, m.group.Table, m.partitions, map[string]string{"cleanup.policy": "compact"}); err != nil {
-		return err
-	}
-	return m.checkChangelog(admin)
+// topics are what is known of the topology's topics once they are prepared.
+type topics struct {
+	partitions map[string]int32         // of every topic
+	retention  map[string]time.Duration // for which changelogs keep tombstones
 }
 
-func missing(role, topic string, err error) error {
-	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-		return &startError{fmt.Errorf("%s topic %q does not exist: create it, with as many partitions as instances may share", role, topic)}
+// prepareTopics checks the topics of the topology, all at once, and creates those
+// that are tidemark's: repartition topics and changelogs. It does so once, before
+// any task: goka would have each of its processors do it, and all but the first
+// would fail.
+func (p *Processor) prepareTopics() error {
+	if err := p.client.RefreshMetadata(); err != nil {
+		return fmt.Errorf("metadata: %w", explain(err))
 	}
-	return fmt.Errorf("%s topic %q: %w", role, topic, err)
+	known, err := p.knownTopics()
+	if err != nil {
+		return err
+	}
+	partitions, err := p.topology.Partitions(known)
+	if err != nil {
+		return &startError{err}
+	}
+	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
+	if err != nil {
+		return err
+	}
+	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
+	var wrong []error
+	for _, r := range p.topology.Repartitions() {
+		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
+	}
+	for _, g := range p.topology.Groups() {
+		for _, s := range g.Stores {
+			retention, err := p.ensureChangelog(admin, s.Changelog, partitions[s.Changelog])
+			wrong = append(wrong, err)
+			ready.retention[s.Changelog] = retention
+		}
+	}
+	p.topics = ready
+	return errors.Join(wrong...)
+}
+
+// knownTopics returns the partitions of the topology's topics that exist.
+func (p *Processor) knownTopics() (map[string]int32, error) {
+	var foreign, ours []string
+	for _, r := range p.topology.Repartitions() {
+		ours = append(ours, r.Topic)
+	}
+	for _, g := range p.topology.Groups() {
+		foreign = append(append(foreign, g.Inputs...), g.Outputs...)
+		for _, global := range g.Globals {
+			foreign = append(foreign, global.Topic)
+		}
+		for _, s := range g.Stores {
+			ours = append(ours, s.Changelog)
+		}
+	}
+	names, err := p.client.Topics()
+	if err != nil {
+		return nil, err
+	}
+	known, asked := map[string]int32{}, map[string]bool{}
+	var wrong []error
+	for _, topic := range slices.Concat(foreign, ours) {
+		// client.Partitions looks for a missing one four times, which takes a while.
+		if asked[topic] || slices.Contains(ours, topic) && !slices.Contains(names, topic) {
+			continue
+		}
+		asked[topic] = true
+		partitions, err := p.client.Partitions(topic)
+		switch {
+		case err == nil:
+			known[topic] = int32(len(partitions))
+		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+			wrong = append(wrong, fmt.Errorf("topic %q: %w", topic, err))
+		}
+	}
+	return known, errors.Join(wrong...)
 }
 
 // knows tells whether a topic is in the client's metadata. client.Partitions
@@ -58,7 +102,78 @@ func (p *Processor) knows(topic string) bool {
 	return err == nil && slices.Contains(topics, topic)
 }
 
-// ensureTopic creates a topic unless it exists, and waits until it is known.
+// ensureRepartition creates a topic for records to go through, if it does not
+// exist: they stay until they are committed, see purge.
+func (p *Processor) ensureRepartition(admin sarama.ClusterAdmin, topic string, partitions int32) error {
+	err := p.ensureTopic(admin, topic, partitions, map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "-1", "segment.bytes": "52428800", "message.timestamp.type": "CreateTime",
+	})
+	if err != nil {
+		return err
+	}
+	config, err := p.topicConfig(admin, topic, "cleanup.policy", "retention.ms")
+	if err != nil {
+		return err
+	}
+	if policy := config["cleanup.policy"]; policy != "delete" {
+		return &startError{fmt.Errorf("repartition topic %q has cleanup.policy=%s and would lose records: set it to delete", topic, policy)}
+	}
+	if ms := config["retention.ms"]; ms != "-1" {
+		p.config.Logger.Warn("records of a repartition topic that wait for longer than its retention are lost: set retention.ms to -1", "topic", topic, "retention.ms", ms)
+	}
+	return nil
+}
+
+// ensureChangelog creates a changelog if it does not exist, refuses one that
+// would lose rows, and returns for how long it keeps tombstones.
+func (p *Processor) ensureChangelog(admin sarama.ClusterAdmin, topic string, partitions int32) (retention time.Duration, err error) {
+	err = p.ensureTopic(admin, topic, partitions, map[string]string{
+		"cleanup.policy": "compact", "message.timestamp.type": "CreateTime", // rows keep the times of records
+	})
+	if err != nil {
+		return 0, err
+	}
+	config, err := p.topicConfig(admin, topic, "cleanup.policy", "delete.retention.ms")
+	if err != nil {
+		return 0, err
+	}
+	if policy := config["cleanup.policy"]; policy != "compact" {
+		return 0, &startError{fmt.Errorf("changelog topic %q has cleanup.policy=%s and would lose rows: set it to compact", topic, policy)}
+	}
+	return tombstones(config), nil
+}
+
+// tombstones is for how long a topic of that configuration keeps them.
+func tombstones(config map[string]string) time.Duration {
+	if ms, err := strconv.ParseInt(config["delete.retention.ms"], 10, 64); err == nil {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return 24 * time.Hour
+}
+
+// topicConfig returns settings of a topic.
+func (p *Processor) topicConfig(admin sarama.ClusterAdmin, topic string, names ...string) (map[string]string, error) {
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
+		Type: sarama.TopicResource, Name: topic, ConfigNames: names,
+	}}, sarama.DescribeConfigsOptions{})
+	switch {
+	case err == nil && len(results) != 1:
+		err = sarama.ErrIncompleteResponse
+	case err == nil && results[0].ErrorCode != sarama.ErrNoError:
+		err = results[0].ErrorCode
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration of topic %q: %w", topic, err)
+	}
+	config := map[string]string{}
+	for _, e := range results[0].Configs {
+		config[e.Name] = e.Value
+	}
+	return config, nil
+}
+
+// ensureTopic creates a topic unless it exists, and waits until it is known. One
+// that exists has the partitions that are wanted, or was made a moment ago.
 func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitions int32, config map[string]string) error {
 	if p.knows(name) {
 		return nil
@@ -75,7 +190,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
 		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it, with %d partitions and cleanup.policy=compact", name, err, partitions)}
+		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, err, how(partitions, config))}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
 		return fmt.Errorf("creating topic %q: %w", name, err)
 	}
@@ -93,6 +208,21 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	}
 }
 
+// how says how to create a topic, for people.
+func how(partitions int32, config map[string]string) string {
+	var with []string
+	if partitions > 0 {
+		with = append(with, fmt.Sprintf("%d partitions", partitions))
+	}
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		with = append(with, name+"="+config[name])
+	}
+	if len(with) == 0 {
+		return ""
+	}
+	return ", with " + strings.Join(with, ", ")
+}
+
 // serves tells whether every partition of a topic answers: one that was made a
 // moment ago does not.
 func (p *Processor) serves(topic string) error {
@@ -106,45 +236,6 @@ func (p *Processor) serves(topic string) error {
 	for _, n := range partitions {
 		if _, err := p.client.GetOffset(topic, n, sarama.OffsetNewest); err != nil {
 			return fmt.Errorf("partition %d: %w", n, err)
-		}
-	}
-	return nil
-}
-
-// checkChangelog refuses a changelog that would lose rows, and learns for how
-// long it keeps tombstones.
-func (m *member) checkChangelog(admin sarama.ClusterAdmin) error {
-	partitions, err := m.client.Partitions(m.group.Table)
-	if err != nil {
-		return missing("changelog", m.group.Table, err)
-	}
-	if n := int32(len(partitions)); n != m.partitions {
-		return &startError{fmt.Errorf("changelog topic %q has %d partitions, but its input %q has %d: a table cannot be repartitioned, start it under another name",
-			m.group.Table, n, m.group.Input, m.partitions)}
-	}
-	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
-		Type: sarama.TopicResource, Name: m.group.Table, ConfigNames: []string{"cleanup.policy", "delete.retention.ms"},
-	}}, sarama.DescribeConfigsOptions{})
-	switch {
-	case err == nil && len(results) != 1:
-		err = sarama.ErrIncompleteResponse
-	case err == nil && results[0].ErrorCode != sarama.ErrNoError:
-		err = results[0].ErrorCode
-	}
-	if err != nil {
-		return fmt.Errorf("configuration of topic %q: %w", m.group.Table, err)
-	}
-	m.retention = 24 * time.Hour
-	for _, e := range results[0].Configs {
-		switch e.Name {
-		case "cleanup.policy":
-			if e.Value != "compact" {
-				return &startError{fmt.Errorf("changelog topic %q has cleanup.policy=%s and would lose rows: set it to compact", m.group.Table, e.Value)}
-			}
-		case "delete.retention.ms":
-			if ms, err := strconv.ParseInt(e.Value, 10, 64); err == nil {
-				m.retention = time.Duration(ms) * time.Millisecond
-			}
 		}
 	}
 	return nil
@@ -172,7 +263,10 @@ func (p *Processor) incarnation(topic string) (string, error) {
 func (m *member) partitionOf(topic string, key []byte) (int32, error) {
 	partitions, err := m.client.Partitions(topic)
 	if err != nil {
-		return 0, missing("output", topic, err)
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			return 0, &startError{fmt.Errorf("output topic %q does not exist: create it, with as many partitions as instances may share", topic)}
+		}
+		return 0, fmt.Errorf("output topic %q: %w", topic, err)
 	}
 	n := int32(len(partitions))
 	if key == nil {

@@ -69,8 +69,6 @@ func (c *counting) take() {
 		for _, global := range g.Globals {
 			take("input", global.Topic)
 		}
-	}
-	for _, g := range c.groups {
 		for _, topic := range g.Outputs {
 			take("output", topic)
 		}
