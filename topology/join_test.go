@@ -114,7 +114,7 @@ var disorder = []string{
 }
 
 // AbstractJoinIntegrationTest.inputWithoutOutOfOrderData.
-var order = []string{
+var inOrder = []string{
 	"left null 1", "right null 2", "left A 3", "right a 4", "left B 5", "right b 6", "left null 7", "right null 8",
 	"left C 9", "right c 10", "right null 11", "left null 12", "right null 13", "right d 14", "left D 15",
 	"left E 16 -", "right e 17 -",
