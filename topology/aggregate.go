@@ -10,81 +10,173 @@ import (
 // [codec.Int64]. A record without a key, or without a value unless V can be
 // nil, is dropped.
 func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
-	b, up := s.upstream()
-	table, down, rows := tableOf[K, V, int64](b, up, "count", rows, codec.Int64{})
-	up.feed(down.node, func(k *Task) step[K, V] {
-		fold := startFold(k, down, table, rows)
-		return func(it *item[K, V]) error {
-			if it.value.missing && !it.value.nillable {
-				k.writes.Dropped = true
-				return nil
-			}
-			if filed, err := it.file(k, down.node, rows.Key); !filed {
-				return err
-			}
-			if err := it.value.check(); err != nil {
-				return k.refuse(down.node, k.policy, err)
-			}
-			return fold(it.key, it.time, it.headers, func(n int64) int64 { return n + 1 })
-		}
+	return aggregate(s, rows, codec.Int64{}, aggregator[K, V, int64]{
+		verb:  "count",
+		fold:  func(_ *cell[K], _ *cell[V], kept *cell[int64]) int64 { return kept.v + 1 },
+		merge: func(_ *cell[K], a, b *cell[int64]) int64 { return a.v + b.v },
 	})
-	return Table[K, int64]{b, down, table}
 }
 
 // Aggregate folds the values of each key into a row, which starts as the zero
 // A. A fold that returns nil, if A can be, deletes the row. A record without a
 // key, or without a value unless V can be nil, is dropped.
-func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A) Table[K, A] {
+//
+// Session windows need a merge, which joins the rows of sessions that a record
+// connects, one by one from the first, beginning with the zero A; the record is
+// folded into what comes out. K is the window that they become.
+func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A, merge ...func(k K, a, b A) A) Table[K, A] {
 	b, up := s.upstream()
 	values, _ := any(up.value).(codec.Codec[A])
-	table, down, rows := tableOf(b, up, "aggregate", rows, values)
-	b.needs(down.node, fold == nil)
+	how := aggregator[K, V, A]{
+		verb: "aggregate", shown: true, missing: fold == nil,
+		fold: func(key *cell[K], value *cell[V], kept *cell[A]) A { return fold(key.v, value.v, kept.v) },
+	}
+	switch {
+	case len(merge) > 1:
+		b.wrong("aggregate %s: it has %d functions to merge sessions", rows.Name, len(merge))
+	case len(merge) == 1 && merge[0] != nil:
+		how.merge = func(key *cell[K], a, b *cell[A]) A { return merge[0](key.v, a.v, b.v) }
+	}
+	return aggregate(s, rows, values, how)
+}
+
+// An aggregator says how values become rows.
+type aggregator[K, V, A any] struct {
+	verb    string
+	shown   bool // its functions look at keys and values
+	missing bool // the user's function is
+	fold    func(key *cell[K], value *cell[V], kept *cell[A]) A
+	first   func(value *cell[V]) *cell[A]       // in place of fold where no row is kept; may be nil
+	merge   func(key *cell[K], a, b *cell[A]) A // of sessions; may be nil
+}
+
+func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec[A], how aggregator[K, V, A]) Table[K, A] {
+	b, up := s.upstream()
+	table, down, rows := tableOf(b, up, how.verb, rows, values)
+	b.needs(down.node, how.missing)
+	if up.windows.isOpen() {
+		down.windows = keepWindows(b, down.node, up.windows, up.key, table, rows)
+		if up.windows.kind == session && how.merge == nil {
+			b.wrong("%s: sessions that grow together need a function to merge their rows", down.name)
+		}
+	}
+	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
-		change := startFold(k, down, table, rows)
-		return func(it *item[K, V]) error {
-			if filed, err := it.file(k, down.node, rows.Key); !filed {
-				return err
-			}
-			if shown, err := it.look(k, down.node); !shown {
-				return err
-			}
-			return change(it.key, it.time, it.headers, func(kept A) A { return fold(it.key.v, it.value.v, kept) })
+		f := &folding[K, V, A]{
+			k: k, at: down.node, how: how, same: same, keys: rows.Key, values: rows.Value,
+			rows: k.store(table), next: down.start(k),
+			made: newCell("value", rows.Value), kept: newCell("row", rows.Value),
+		}
+		f.change = &item[K, A]{}
+		if down.needsOld {
+			f.change.old = newCell("row", rows.Value)
+		}
+		switch {
+		case !up.windows.isOpen():
+			return f.plain
+		default:
+			return startFixed(f, up.windows)
 		}
 	})
 	return Table[K, A]{b, down, table}
 }
 
-// startFold returns what changes a row by a function and passes the change on.
-// The row's time is that of its newest record.
-func startFold[K, A any](k *Task, down *stream[K, A], table *kept, rows Store[K, A]) func(key *cell[K], time int64, headers []Header, fold func(A) A) error {
-	next, r := down.start(k), k.store(table)
-	change := newItem(down.key, down.value)
-	old := newCell("row", down.value)
-	if down.needsOld {
-		change.old = old
+// A folding is an aggregate within a task.
+type folding[K, V, A any] struct {
+	k      *Task
+	at     *node
+	how    aggregator[K, V, A]
+	same   bool // a value has the codec of rows
+	keys   codec.Codec[K]
+	values codec.Codec[A]
+	rows   *rows
+	next   step[K, A]
+
+	made   *cell[A] // a row that was made
+	kept   *cell[A] // as it was
+	change *item[K, A]
+}
+
+// plain folds a record into the row of its key.
+func (f *folding[K, V, A]) plain(it *item[K, V]) error {
+	if taken, err := f.take(it); !taken {
+		return err
 	}
-	return func(key *cell[K], time int64, headers []Header, fold func(A) A) error {
-		data, at, err := r.get(key.data)
-		if err != nil {
-			return err
-		}
-		if down.needsOld {
-			data = bytes.Clone(data)
-		}
-		if data != nil {
-			time = max(time, at)
-		}
-		k.at, k.policy = down.node, k.policies.Process
-		old.load(data)
-		if err := old.decode(); err != nil {
-			return k.refuse(down.node, k.policy, err)
-		}
-		change.key, change.time, change.headers = key, time, headers
-		change.value.set(fold(old.v), nil)
-		if data, err = change.value.encoded(k, down.node, rows.Value, true); err != nil {
-			return err
-		}
-		r.put(key.data, data, time)
-		return next(change)
+	return f.update(it)
+}
+
+// take reports false for a record that is left out. Of others it makes ready
+// what the functions look at.
+func (f *folding[K, V, A]) take(it *item[K, V]) (bool, error) {
+	if it.value.missing && !it.value.nillable {
+		f.k.writes.Dropped = true
+		return false, nil
 	}
+	if filed, err := it.file(f.k, f.at, f.keys); !filed {
+		return false, err
+	}
+	if f.how.shown {
+		return it.look(f.k, f.at)
+	}
+	f.k.at, f.k.policy = f.at, f.k.policies.Decode
+	if err := it.value.check(); err != nil {
+		return false, f.k.refuse(f.at, f.k.policy, err)
+	}
+	return true, nil
+}
+
+// update folds a record into the row of the same key. The row's time is that of
+// its newest record.
+func (f *folding[K, V, A]) update(it *item[K, V]) error {
+	data, at, err := f.rows.get(it.key.data)
+	if err != nil {
+		return err
+	}
+	time := it.time
+	if data != nil {
+		time = max(time, at)
+	}
+	return f.fold(it, it.key, data, time)
+}
+
+// fold folds a record into a row that is kept as data, nil if there is none, and
+// passes on what comes out. The key's bytes are known, and the key if it is shown.
+func (f *folding[K, V, A]) fold(it *item[K, V], key *cell[K], data []byte, time int64) error {
+	if f.change.old != nil {
+		data = bytes.Clone(data)
+		f.change.old.load(data)
+	}
+	f.k.at, f.k.policy = f.at, f.k.policies.Process
+	f.kept.load(data)
+	if err := f.kept.decode(); err != nil {
+		return f.k.refuse(f.at, f.k.policy, err)
+	}
+	row := f.made
+	if f.how.first != nil && f.kept.missing {
+		row = f.first(it.value)
+	} else {
+		row.set(f.how.fold(key, it.value, f.kept), nil)
+	}
+	return f.put(key, row, time, it.headers)
+}
+
+// first returns a value as the row that it begins.
+func (f *folding[K, V, A]) first(value *cell[V]) *cell[A] {
+	row := f.how.first(value)
+	if f.same {
+		return row
+	}
+	f.made.set(row.v, nil)
+	return f.made
+}
+
+// put writes a row and passes the change on.
+func (f *folding[K, V, A]) put(key *cell[K], row *cell[A], time int64, headers []Header) error {
+	data, err := row.encoded(f.k, f.at, f.values, true)
+	if err != nil {
+		return err
+	}
+	f.rows.put(key.data, data, time)
+	f.change.key, f.change.value, f.change.time, f.change.headers = key, row, time, headers
+	return f.next(f.change)
 }

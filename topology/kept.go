@@ -92,6 +92,9 @@ func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key 
 	if rows.Value == nil && !faulty {
 		b.wrong("store %q: no codec for its values of type %s", rows.Name, typeName[V]())
 	}
+	if p, ok := any(rows.Key).(interface{ partitionKey([]byte) []byte }); ok {
+		s.partitionKey = p.partitionKey
+	}
 	x := newTexts(rows.Key, rows.Value)
 	s.texts, s.handle = &x, rows
 	return s, rows

@@ -156,7 +156,11 @@ func (r *rows) writtenBetween(from, to []byte) (own []Row) {
 
 // due returns the rows whose deadline is until or before, in order of their
 // deadlines. They are copies.
-func (r *rows) due(until int64) ([]Row, error) {
+func (r *rows) due(until int64) ([]Row, error) { return r.firstDue(until, math.MaxInt) }
+
+// firstDue returns no more than the first ones of what due returns. The caller
+// deletes them: the next call finds what comes behind.
+func (r *rows) firstDue(until int64, limit int) ([]Row, error) {
 	if until < r.next {
 		return nil, nil
 	}
@@ -165,7 +169,7 @@ func (r *rows) due(until int64) ([]Row, error) {
 		deadline int64
 	}
 	var found []dated
-	next := int64(never)
+	next, taken := int64(never), 0
 	for i := range r.written {
 		w := &r.written[i]
 		if w.Value == nil || r.find(w.Key) != i {
@@ -185,17 +189,22 @@ func (r *rows) due(until int64) ([]Row, error) {
 			continue
 		}
 		d := r.state.Deadline(row.Key, row.Value, row.Time)
-		if d > until {
+		if d > until || taken == limit {
 			next = min(next, d)
 			break
 		}
+		taken++
 		row.Key, row.Value = bytes.Clone(row.Key), bytes.Clone(row.Value)
 		found = append(found, dated{row, d})
 	}
-	r.next = next
 	slices.SortStableFunc(found, func(a, b dated) int {
 		return cmp.Or(cmp.Compare(a.deadline, b.deadline), bytes.Compare(a.Key, b.Key))
 	})
+	if len(found) > limit {
+		next = min(next, found[limit].deadline)
+		found = found[:limit]
+	}
+	r.next = next
 	due := make([]Row, len(found))
 	for i := range found {
 		due[i] = found[i].Row

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
@@ -18,6 +19,13 @@ type Store[K, V any] struct {
 	// Key and Value default to the codecs of what the rows are made from.
 	Key   codec.Codec[K]
 	Value codec.Codec[V]
+
+	// TTL is for how long a row is kept, in the time of records. Rows of windows are
+	// kept for TTL after the start of the window, after the end of a session; it
+	// defaults to a day, or longer where windows are open for longer. Other rows
+	// stay by default. A row that goes leaves a tombstone in the changelog and in
+	// sinks; what is derived from the table is not told. Whole milliseconds.
+	TTL time.Duration
 
 	// EveryChange writes each change to the changelog. By default the last one
 	// of a commit is written for each key.

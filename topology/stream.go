@@ -258,6 +258,9 @@ func Merge[K, V any](streams ...Stream[K, V]) Stream[K, V] {
 		down.ups = append(down.ups, up.node)
 		down.rekeyed = down.rekeyed || up.rekeyed
 		down.faulty = down.faulty || up.faulty
+		if !sameWindows(down.windows, up.windows) {
+			b.wrong("%s: %s is in other windows than %s", down.name, up.name, first.name)
+		}
 		if i > 0 && down.key != nil && !sameCodec(down.key, up.key) {
 			down.key = nil
 		}

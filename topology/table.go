@@ -34,6 +34,9 @@ func Materialize[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) Table
 func ToTable[K, V any](s Stream[K, V], rows Store[K, V]) Table[K, V] {
 	b, up := s.upstream()
 	table, down, rows := tableOf(b, up, "table", rows, up.value)
+	if up.windows.isOpen() {
+		b.wrong("%s: its records are in windows: Count, Reduce or Aggregate them", down.name)
+	}
 	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		put := startTable(k, down, table)

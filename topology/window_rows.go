@@ -1,0 +1,96 @@
+package topology
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
+
+// day is for how long the rows of windows are kept unless their store says.
+const day = 24 * time.Hour
+
+// windowExpiries is how many rows of windows one record deletes at most: windows
+// of many keys end together.
+const windowExpiries = 1000
+
+// keepWindows makes a store keep the rows of windows for its TTL, and returns
+// how their keys are windowed.
+func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K], table *kept, rows Store[K, A]) *windowing {
+	rowsOf := *w
+	rowsOf.open = false
+	inner, ok := any(rows.Key).(interface{ keys() any })
+	switch {
+	case rows.Key == nil:
+	case !ok:
+		b.wrong("store %q: the keys of its windows are encoded by %T, which is no WindowedCodec", rows.Name, rows.Key)
+	case inner.keys() == nil:
+		b.wrong("store %q: its WindowedCodec has no codec for its Key", rows.Name)
+	case key != nil && reflect.TypeOf(inner.keys()) != reflect.TypeOf(any(key).(interface{ keys() any }).keys()):
+		b.wrong("store %q: its keys are encoded by %#v, those of %s by %#v: rows would be looked for in other partitions", rows.Name, rows.Key, n.name, key)
+	}
+	ttl := max(day.Milliseconds(), w.life)
+	if rows.TTL != 0 {
+		if err := wholeMillis("TTL", rows.TTL); err != nil {
+			b.wrong("store %q: %w", rows.Name, err)
+		}
+		ttl = rows.TTL.Milliseconds()
+	}
+	if ttl < w.life {
+		b.wrong("store %q: TTL is %v, but windows change for %v: %s", rows.Name, rows.TTL, time.Duration(w.life)*time.Millisecond, w.lifeReason())
+	}
+	table.ordered = w.kind != fixed
+	table.deadline = rowsOf.deadline(ttl)
+	return &rowsOf
+}
+
+func (w *windowing) lifeReason() string {
+	switch w.kind {
+	case sliding:
+		return "twice Size, and Grace, from their start"
+	case session:
+		return "Gap and Grace from their end"
+	}
+	return "Size and Grace from their start"
+}
+
+// deadline returns when rows of windows go that are kept for some time.
+func (w *windowing) deadline(ttl int64) func(key, value []byte, time int64) int64 {
+	if w.kind == session {
+		// The end is within a session.
+		return func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + 1 + ttl }
+	}
+	return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + ttl }
+}
+
+// startFixed folds records into tumbling and hopping windows. Which one it is
+// the record's key says.
+func startFixed[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
+	clock := f.k.clock(f.rows.state.Name)
+	return func(it *item[K, V]) error {
+		if taken, err := f.take(it); !taken {
+			return err
+		}
+		now := clock.observe(it.time)
+		if _, end := windowOf(it.key.data); end <= now-w.grace {
+			f.k.writes.Dropped = true
+			return nil
+		}
+		if err := f.update(it); err != nil {
+			return err
+		}
+		return f.expire(now)
+	}
+}
+
+// expire deletes the rows that are over. Nothing downstream is told.
+func (f *folding[K, V, A]) expire(now int64) error {
+	due, err := f.rows.firstDue(now, windowExpiries)
+	if err != nil {
+		return err
+	}
+	for _, row := range due {
+		f.rows.put(row.Key, nil, now)
+	}
+	return nil
+}
