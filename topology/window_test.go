@@ -18,8 +18,8 @@ import (
 var (
 	letters = topology.Topic[string, string]{Name: "letters", Key: codec.String{}, Value: codec.String{}}
 	counted = topology.Store[topology.Windowed[string], int64]{Name: "counted"}
-	joined  = topology.Store[topology.Windowed[string], string]{Name: "joined"}
-	results = topology.Topic[topology.Windowed[string], string]{Name: "results"}
+	traced  = topology.Store[topology.Windowed[string], string]{Name: "traced"}
+	traces = topology.Topic[topology.Windowed[string], string]{Name: "traces"}
 )
 
 const ms = time.Millisecond
@@ -33,8 +33,8 @@ type sent struct {
 // adder is Kafka Streams' MockAggregator.TOSTRING_ADDER with STRING_INIT.
 func adder(_ topology.Windowed[string], v, kept string) string { return cmp.Or(kept, "0") + "+" + v }
 
-// text writes a result as "a[0,10] = 0+1 @4".
-func text(r topology.Record[topology.Windowed[string], *string]) string {
+// windowText writes a result as "a[0,10] = 0+1 @4".
+func windowText(r topology.Record[topology.Windowed[string], *string]) string {
 	value := "deleted"
 	if r.Value != nil {
 		value = "= " + *r.Value
@@ -42,7 +42,7 @@ func text(r topology.Record[topology.Windowed[string], *string]) string {
 	return fmt.Sprintf("%s[%d,%d] %s @%d", r.Key.Key, r.Key.Start.UnixMilli(), r.Key.End.UnixMilli(), value, r.Time.UnixMilli())
 }
 
-// resultsOf sends records to a topology that publishes what comes out to results.
+// resultsOf sends records to a topology that publishes what comes out to traces.
 // Whether it is restarted after each of them makes no difference.
 func resultsOf(t *testing.T, build func(b *topology.Builder), records []sent) []string {
 	t.Helper()
@@ -62,8 +62,8 @@ func resultsOf(t *testing.T, build func(b *topology.Builder), records []sent) []
 				d.Restart()
 			}
 		}
-		for _, r := range topologytest.Received(d, results) {
-			runs[i] = append(runs[i], text(r))
+		for _, r := range topologytest.Received(d, traces) {
+			runs[i] = append(runs[i], windowText(r))
 		}
 	}
 	if diff := gocmp.Diff(runs[0], runs[1]); diff != "" {
@@ -74,9 +74,9 @@ func resultsOf(t *testing.T, build func(b *topology.Builder), records []sent) []
 
 func added(by topology.Windows) func(b *topology.Builder) {
 	return func(b *topology.Builder) {
-		table := topology.Aggregate(topology.Window(topology.Consume(b, letters), by), joined, adder,
+		table := topology.Aggregate(topology.Window(topology.Consume(b, letters), by), traced, adder,
 			func(_ topology.Windowed[string], a, b string) string { return cmp.Or(a, "0") + "+" + b })
-		topology.Publish(table, results)
+		topology.Publish(table, traces)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestWindowDrops(t *testing.T) {
 			if err != nil || w.Dropped != test.want {
 				t.Errorf("dropped %v, %v, want %v", w.Dropped, err, test.want)
 			}
-			if got := task.Clocks(); got != "joined:2s" {
+			if got := task.Clocks(); got != "traced:2s" {
 				t.Errorf("clocks %q", got)
 			}
 		})
@@ -275,7 +275,7 @@ func TestWindowIsSeen(t *testing.T) {
 		})
 		odd := topology.Filter(hops, func(w topology.Windowed[string], _ string) bool { return w.Start.UnixMilli()%10 == 5 })
 		loud := topology.MapValues(odd, func(_ topology.Windowed[string], v string) string { return v + "!" })
-		topology.Publish(topology.Aggregate(loud, joined, adder), results)
+		topology.Publish(topology.Aggregate(loud, traced, adder), traces)
 	}, []sent{{"k", "1", 7}, {"k", "2", 40}, {"k", "3", 21}})
 	compareLines(t, `
 		k[5,15] = 0+1! @7
@@ -309,9 +309,9 @@ func TestReduceWindows(t *testing.T) {
 	// KStreamWindowReduceTest, TimeWindowedKStreamImplTest.shouldReduceWindowed
 	got := resultsOf(t, func(b *topology.Builder) {
 		by := topology.Tumbling{Size: 500 * ms, Grace: 2000 * ms}
-		table := topology.Reduce(topology.Window(topology.Consume(b, letters), by), joined,
+		table := topology.Reduce(topology.Window(topology.Consume(b, letters), by), traced,
 			func(_ topology.Windowed[string], v, kept string) string { return kept + "+" + v })
-		topology.Publish(table, results)
+		topology.Publish(table, traces)
 	}, []sent{{"1", "1", 10}, {"1", "2", 15}, {"1", "3", 500}, {"2", "10", 550}, {"2", "20", 500}})
 	compareLines(t, `
 		1[0,500] = 1 @10
@@ -354,8 +354,8 @@ func TestWindowMistakes(t *testing.T) {
 			topology.Count(topology.Window(topology.Window(topology.Consume(b, letters), by), by), topology.Store[topology.Windowed[topology.Windowed[string]], int64]{Name: "twice"})
 		}, "window 2 of window 1: its records are in windows already"},
 		"to a table": {func(b *topology.Builder) {
-			topology.ToTable(topology.Window(topology.Consume(b, letters), topology.Tumbling{Size: ms}), joined)
-		}, "table joined: its records are in windows: Count, Reduce or Aggregate them"},
+			topology.ToTable(topology.Window(topology.Consume(b, letters), topology.Tumbling{Size: ms}), traced)
+		}, "table traced: its records are in windows: Count, Reduce or Aggregate them"},
 		"merged": {func(b *topology.Builder) {
 			s := topology.Consume(b, letters)
 			topology.Count(topology.Merge(topology.Window(s, topology.Tumbling{Size: ms}), topology.Window(s, topology.Tumbling{Size: 2 * ms})), counted)
@@ -374,8 +374,8 @@ func TestWindowMistakes(t *testing.T) {
 			topology.Reduce(topology.Consume(b, letters), topology.Store[string, string]{Name: "newest"}, nil)
 		}, "reduce newest: the function is nil"},
 		"session without a merge": {func(b *topology.Builder) {
-			topology.Aggregate(topology.Window(topology.Consume(b, letters), topology.Session{Gap: ms}), joined, adder)
-		}, "aggregate joined: sessions that grow together need a function to merge their rows"},
+			topology.Aggregate(topology.Window(topology.Consume(b, letters), topology.Session{Gap: ms}), traced, adder)
+		}, "aggregate traced: sessions that grow together need a function to merge their rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := topology.NewBuilder("app")
