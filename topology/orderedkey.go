@@ -5,22 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// Keys of ordered stores begin with a key of records, and what follows orders
-// the rows of it. So that rows of one key are neighbours whatever the key's bytes
-// are, and keys keep their order, a zero byte of the key is written as 0 255, and
-// its end as 0 0. Times are written big-endian, with the sign bit flipped.
-
-// appendKey appends a key of records to the key of a row.
-func appendKey(to, key []byte) []byte {
-	for {
-		i := bytes.IndexByte(key, 0)
-		if i < 0 {
-			return append(append(to, key...), 0, 0)
-		}
-		to = append(append(to, key[:i]...), 0, 255)
-		key = key[i+1:]
-	}
-}
+// Keys of ordered stores begin with a key of records, escaped by appendKey, so
+// that rows of one key are neighbours whatever the key's bytes are; what follows
+// orders them: a time, say, by appendStart.
 
 // cutKey returns the key that a row's key begins with, and what follows. The key
 // may share the row's bytes.
@@ -44,11 +31,6 @@ func cutKey(row []byte) (key, rest []byte, ok bool) {
 		i = bytes.IndexByte(row, 0)
 	}
 	return nil, nil, false
-}
-
-// appendTime appends a time in milliseconds to the key of a row.
-func appendTime(to []byte, millis int64) []byte {
-	return binary.BigEndian.AppendUint64(to, uint64(millis)^1<<63)
 }
 
 // cutTime returns the time that a part of a row's key begins with, and what follows.
