@@ -62,6 +62,7 @@ func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec
 	}
 	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
+		startExpiry(k, down, table)
 		f := &folding[K, V, A]{
 			k: k, at: down.node, how: how, same: same, keys: rows.Key, values: rows.Value,
 			rows: k.store(table), next: down.start(k),

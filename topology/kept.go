@@ -2,6 +2,7 @@ package topology
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
@@ -17,6 +18,7 @@ type kept struct {
 	texts       *texts // nil if nobody reads its rows
 	handle      any    // Store[K, V], with its codecs
 
+	ttl          int64                                     // in milliseconds, 0 for never; not of windows
 	deadline     func(key, value []byte, time int64) int64 // nil for rows that stay
 	partitionKey func(key []byte) []byte                   // nil if it is the key
 }
@@ -70,9 +72,16 @@ func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key 
 		b.wrong("%s of %s: %w", verb, up, err)
 	}
 	for _, other := range b.stores {
-		if other.name == rows.Name && rows.Name != "" {
+		switch {
+		case other.name != rows.Name || rows.Name == "":
+		case !other.table:
+			b.wrong("store %q: %s opens it, and the table of %s is kept in it, which must be declared first", rows.Name, other.of, up)
+		default:
 			b.wrong("store %q: two tables are kept in it, of %s and of %s", rows.Name, other.of, up)
 		}
+	}
+	if rows.TTL < 0 || rows.TTL%time.Millisecond != 0 {
+		b.wrong("store %q: TTL is %v: it is to be whole milliseconds, or none", rows.Name, rows.TTL)
 	}
 	b.stores = append(b.stores, s)
 	if rows.Key == nil {

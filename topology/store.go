@@ -20,11 +20,13 @@ type Store[K, V any] struct {
 	Key   codec.Codec[K]
 	Value codec.Codec[V]
 
-	// TTL is for how long a row is kept, in the time of records. Rows of windows are
-	// kept for TTL after the start of the window, after the end of a session; it
-	// defaults to a day, or longer where windows are open for longer. Other rows
-	// stay by default. A row that goes leaves a tombstone in the changelog and in
-	// sinks; what is derived from the table is not told. Whole milliseconds.
+	// TTL is for how long a row is kept, in the time of records: a row is deleted,
+	// with a tombstone, when the newest time of its task's records is TTL or more
+	// later than its own, and what is downstream is told. It stays by default, and in
+	// a partition without records. Rows of windows are kept for TTL after the start
+	// of the window, after the end of a session, by default for a day, or longer where
+	// windows are open for longer; what is downstream is not told when they go. Whole
+	// milliseconds.
 	TTL time.Duration
 
 	// EveryChange writes each change to the changelog. By default the last one

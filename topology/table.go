@@ -59,6 +59,9 @@ func tableOf[K, V, A any](b *Builder, up *stream[K, V], verb string, rows Store[
 	down := &stream[K, A]{node: b.add(verb+" "+rows.Name, up.node), windows: up.windows, faulty: up.faulty}
 	b.keyed(down.node, up.rekeyed)
 	table, rows := keep(b, down.node, verb, up.name, rows, up.key, value, up.faulty)
+	if down.windows == nil {
+		table.expires(rows.TTL)
+	}
 	down.key, down.value = rows.Key, rows.Value
 	return table, down, rows
 }
@@ -67,6 +70,7 @@ func tableOf[K, V, A any](b *Builder, up *stream[K, V], verb string, rows Store[
 // and the encoded value, and passes the change on. Same says that the item's
 // value has the codec of the table.
 func startTable[K, A any](k *Task, down *stream[K, A], table *kept) func(it *item[K, A], data []byte, same bool) error {
+	startExpiry(k, down, table)
 	next, r := down.start(k), k.store(table)
 	change := newItem(down.key, down.value)
 	if down.needsOld {

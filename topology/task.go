@@ -13,6 +13,9 @@ import (
 // same rows, records, clocks and calls give the same writes. It is not safe for
 // concurrent use.
 type Task struct {
+	// Now tells steps the time of day. Defaults to time.Now.
+	Now func() time.Time
+
 	group       *Group
 	partition   int32
 	application Policies
@@ -22,7 +25,10 @@ type Task struct {
 	shared      map[*node]any // what the sides of a step share
 	restored    map[string]int64
 	clocks      []*clock
+	stream      *clock // the task's own; nil if no step looks at it
 	timers      []*timer
+	expiries    []*expiry
+	broken      error // a step could not be started
 
 	// Of the call under way.
 	record   Raw
@@ -31,10 +37,12 @@ type Task struct {
 	dirty    []*rows // stores that were written
 	at       *node   // what runs, for the error that a panic becomes; nil while Rows do
 	policy   Policy
+	who      string // what runs that no record has asked for, for errors
 }
 
 // A taskInput is one topic that a task reads.
 type taskInput struct {
+	at       *node
 	policies Policies
 	process  func(time int64) error
 	time     func(r *Raw) int64
@@ -70,7 +78,7 @@ func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks st
 		return nil, err
 	}
 	k := &Task{
-		group: g, partition: partition, application: application, restored: restored,
+		Now: time.Now, group: g, partition: partition, application: application, restored: restored,
 		inputs: map[string]*taskInput{}, stores: map[string]*rows{}, started: map[*node]any{}, shared: map[*node]any{},
 	}
 	for i := range g.Stores {
@@ -84,13 +92,13 @@ func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks st
 	for _, topic := range g.Inputs {
 		k.inputs[topic] = g.inputs[topic].start(k)
 	}
-	return k, nil
+	return k, k.broken
 }
 
 // Process passes a record of one of the group's inputs through every step that
-// it feeds, and then runs what is due by the time of records. An error is a
-// *RecordError if the record is to blame, and leaves nothing behind; any other
-// comes from Rows.
+// it feeds, and then runs what is due by the time of records. An error leaves
+// nothing behind. It is a *RecordError if the record is to blame; any other comes
+// from Rows, or from a timer.
 func (k *Task) Process(r Raw) (w Writes, err error) {
 	in := k.inputs[r.Topic]
 	if in == nil {
@@ -98,22 +106,52 @@ func (k *Task) Process(r Raw) (w Writes, err error) {
 	}
 	k.record, k.policies = r, in.policies
 	return k.call(func() error {
+		k.at, k.policy = in.at, k.policies.Process
 		at := in.time(&k.record)
+		if err := k.reached(at); err != nil {
+			return err
+		}
 		if err := in.process(at); err != nil {
 			return err
 		}
-		return k.passed(at)
+		return k.passed()
 	})
+}
+
+// reached moves the task's clock to a record's time before the record is
+// processed: rows that are older than they may be are gone for it.
+func (k *Task) reached(at int64) error {
+	if k.stream == nil {
+		return nil
+	}
+	k.stream.observe(at)
+	return k.expire()
+}
+
+// passed runs what is due now that the record was processed.
+func (k *Task) passed() error {
+	if k.stream == nil {
+		return nil
+	}
+	if err := k.expire(); err != nil {
+		return err
+	}
+	return k.fire(false, k.stream.now)
 }
 
 // Time returns when a record of one of the group's inputs happened: what the
 // topic's Time function says, else the record's own time. Records of several
 // inputs are given to Process in the order of their times.
-func (k *Task) Time(r Raw) time.Time {
+func (k *Task) Time(r Raw) (at time.Time) {
 	in := k.inputs[r.Topic]
 	if in == nil {
 		return r.Time
 	}
+	defer func() {
+		if recover() != nil { // Process will say so
+			at = r.Time
+		}
+	}()
 	return time.UnixMilli(in.time(&r))
 }
 
@@ -122,6 +160,9 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
 	for _, c := range k.clocks {
 		c.saved = c.now
+	}
+	for _, t := range k.timers {
+		t.saved = t.timerState
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -135,6 +176,10 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 			for _, c := range k.clocks {
 				c.now = c.saved
 			}
+			for _, t := range k.timers {
+				t.timerState = t.saved
+			}
+			k.who = ""
 		}
 	}()
 	if err := run(); err != nil {
@@ -161,8 +206,11 @@ func (k *Task) publish(topic string, key, partitionKey, value []byte, time_ int6
 	})
 }
 
-// refuse returns the error of a step that blames the record.
+// refuse returns the error of a step, which blames the record if there is one.
 func (k *Task) refuse(at *node, p Policy, err error) error {
+	if k.who != "" {
+		return fmt.Errorf("%s: %s: %w", k.who, at.name, err)
+	}
 	return &RecordError{Position: k.record.Position, Node: at.name, Policy: p, Err: err}
 }
 
@@ -172,7 +220,10 @@ func (k *Task) panicked(p any) error {
 		err = fmt.Errorf("%v", p)
 	}
 	err = fmt.Errorf("panic%s: %w", panicSite(), err)
-	if k.at == nil {
+	switch {
+	case k.who != "":
+		return fmt.Errorf("%s: %w", k.who, err)
+	case k.at == nil:
 		return err
 	}
 	return k.refuse(k.at, k.policy, err)

@@ -14,14 +14,23 @@ import (
 )
 
 // A Driver runs all partitions of a topology. What a record causes has happened
-// when the call that sent it returns. Sinks are not run. It is not safe for
-// concurrent use.
+// when the call that sent it returns; what is published to a topic that the
+// topology reads is processed in the same call. Records are processed in the order
+// in which they are sent, whatever their times are. Sinks are not run. It is not
+// safe for concurrent use.
+//
+// It has two clocks, which know nothing of each other. [Driver.At] sets the time
+// of the records that are sent from then on; stream time, which windows and the
+// timers by it follow, is the newest time of the records that a task has seen,
+// and stands still without records. [Driver.Advance] moves the time of day, which
+// nothing follows but timers by it. Both start in 1970.
 type Driver struct {
 	t          testing.TB
 	topo       *topology.Topology
 	partitions int32
 	tasks      []*task
-	now        time.Time
+	event      time.Time                   // of the next record
+	wall       time.Time                   // the time of day
 	ends       map[topology.Position]int64 // with offset 0: how many records lie there
 	published  map[string][]topology.Raw
 	globals    map[string]*store // by name
@@ -30,17 +39,8 @@ type Driver struct {
 	lines      []string // of a scenario, what records have caused
 }
 
-// A task is one partition of a group.
-type task struct {
-	*topology.Task
-	group     *topology.Group
-	partition int32
-	stores    map[string]*store
-}
-
-// New returns a driver with a number of partitions for every topic. The time of
-// records starts in 1970. At the end of the test it fails for each error that
-// Errors has not returned.
+// New returns a driver with a number of partitions for every topic. At the end of
+// the test it fails for each error that Errors has not returned.
 func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 	t.Helper()
 	if partitions < 1 {
@@ -50,7 +50,8 @@ func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 		t:          t,
 		topo:       topo,
 		partitions: int32(partitions),
-		now:        time.UnixMilli(0).UTC(),
+		event:      time.UnixMilli(0).UTC(),
+		wall:       time.UnixMilli(0).UTC(),
 		ends:       map[topology.Position]int64{},
 		published:  map[string][]topology.Raw{},
 		globals:    map[string]*store{},
@@ -60,12 +61,12 @@ func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 			d.globals[gl.Store] = &store{}
 		}
 		for p := range d.partitions {
-			k := &task{group: g, partition: p, stores: map[string]*store{}}
-			for i := range g.Stores {
-				k.stores[g.Stores[i].Name] = &store{state: g.Stores[i]}
+			k := &task{group: g, partition: p, changelogs: map[string]changelog{}}
+			for _, s := range g.Stores {
+				k.changelogs[s.Name] = changelog{}
 			}
-			d.start(k, "")
 			d.tasks = append(d.tasks, k)
+			d.start(k, "")
 		}
 	}
 	t.Cleanup(func() {
@@ -74,32 +75,6 @@ func New(t testing.TB, topo *topology.Topology, partitions int) *Driver {
 		}
 	})
 	return d
-}
-
-// At sets the time of the records sent from now on; it may go back.
-func (d *Driver) At(event time.Time) { d.now = event }
-
-// Restart ends every task and starts it again from its changelogs, as a process
-// that has lost its disk does.
-func (d *Driver) Restart() {
-	d.t.Helper()
-	for _, k := range d.tasks {
-		d.start(k, k.Clocks())
-	}
-}
-
-func (d *Driver) start(k *task, clocks string) {
-	d.t.Helper()
-	open := func(name string) topology.Rows {
-		if s, ok := k.stores[name]; ok {
-			return s
-		}
-		return d.globals[name]
-	}
-	var err error
-	if k.Task, err = k.group.NewTask(k.partition, open, clocks, topology.Policies{}); err != nil {
-		d.t.Fatal(err)
-	}
 }
 
 // Errors returns the records refused since the last call, whatever their
@@ -141,15 +116,22 @@ func (d *Driver) SendRaw(r topology.Raw) {
 		d.t.Fatalf("record %s: there are %d partitions", r.Position, d.partitions)
 	}
 	if r.Time.IsZero() {
-		r.Time = d.now
+		r.Time = d.event
 	}
 	if !d.reads(r.Topic) {
 		d.t.Fatalf("topic %q: nothing reads it", r.Topic)
 	}
 	r.Offset = d.append(r.Position)
 	d.queue = append(d.queue, r)
+	d.run()
+}
+
+// run processes what is in the queue, and what comes of it.
+func (d *Driver) run() {
+	d.t.Helper()
 	for len(d.queue) > 0 {
-		r, d.queue = d.queue[0], d.queue[1:]
+		r := d.queue[0]
+		d.queue = d.queue[1:]
 		d.deliver(r)
 	}
 }
@@ -206,6 +188,7 @@ func (d *Driver) take(k *task, w topology.Writes, err error) {
 	for _, row := range w.Rows {
 		s := k.stores[row.Store]
 		s.put(row)
+		k.changelogs[row.Store].append(row)
 		if s.state.Table {
 			d.note(Line(d.t, d.topo, topology.Raw{Key: row.Key, Value: row.Value, Position: topology.Position{Topic: row.Store}}))
 		}

@@ -1,8 +1,11 @@
 package topologytest
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,12 +18,16 @@ import (
 //	hello-state-store testid-01 = {"state":"HAPPY"}
 //	hello-state-store testid-01 deleted
 //
-// The Topic of r is a topic, a store, or its changelog topic.
+// The Topic of r is a topic, a store, or its changelog topic. What lies in another,
+// which Route has chosen, is written as JSON if it is that, else as a string.
 func Line(t testing.TB, topo *topology.Topology, r topology.Raw) string {
 	t.Helper()
-	key, value, err := topo.Format(r)
-	if err != nil {
-		t.Fatal(err)
+	key, value := string(r.Key), unknown(r.Value)
+	if known(topo, r.Topic) {
+		var err error
+		if key, value, err = topo.Format(r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	switch {
 	case r.Key == nil:
@@ -40,6 +47,28 @@ func Line(t testing.TB, topo *topology.Topology, r topology.Raw) string {
 		return fmt.Sprintf("%s %s deleted", name, key)
 	}
 	return fmt.Sprintf("%s %s = %s", name, key, value)
+}
+
+// known tells whether a topology can print what lies in a topic.
+func known(topo *topology.Topology, topic string) bool {
+	for _, g := range topo.Groups() {
+		for _, s := range g.Stores {
+			if s.Changelog == topic {
+				return true
+			}
+		}
+	}
+	return slices.Contains(topo.Topics(), topic) || slices.Contains(topo.Stores(), topic)
+}
+
+// unknown prints a value of which nothing is known.
+func unknown(value []byte) []byte {
+	var text bytes.Buffer
+	if value == nil || json.Compact(&text, value) == nil && text.Len() > 0 {
+		return text.Bytes()
+	}
+	quoted, _ := json.Marshal(string(value)) // a string can be
+	return quoted
 }
 
 // Refusal writes what was refused, where, and why:

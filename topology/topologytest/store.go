@@ -10,8 +10,29 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// A store holds the rows of one store and task in the order of their keys. It
-// is its changelog as well.
+// A changelog holds what the changelog topic of one store and task would, after
+// compaction: the last row of each key.
+type changelog map[string]topology.Row
+
+func (c changelog) append(row topology.Row) {
+	if row.Value == nil {
+		delete(c, string(row.Key))
+		return
+	}
+	row.Key, row.Value = bytes.Clone(row.Key), append([]byte{}, row.Value...)
+	c[string(row.Key)] = row
+}
+
+// restored returns a store as it is after a restart without a disk.
+func (c changelog) restored(state topology.StateStore) *store {
+	s := &store{state: state}
+	for _, row := range c {
+		s.put(row)
+	}
+	return s
+}
+
+// A store holds the rows of one store and task in the order of their keys.
 type store struct {
 	state topology.StateStore
 	rows  []topology.Row
