@@ -72,12 +72,10 @@ func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec
 		if down.needsOld {
 			f.change.old = newCell("row", rows.Value)
 		}
-		switch {
-		case !up.windows.isOpen():
+		if !up.windows.isOpen() {
 			return f.plain
-		default:
-			return startFixed(f, up.windows)
 		}
+		return startWindows(f, up.windows)
 	})
 	return Table[K, A]{b, down, table}
 }
@@ -137,22 +135,35 @@ func (f *folding[K, V, A]) update(it *item[K, V]) error {
 	if data != nil {
 		time = max(time, at)
 	}
-	return f.fold(it, it.key, data, time)
+	f.was(data)
+	if err := f.load(f.kept, data); err != nil {
+		return err
+	}
+	return f.fold(it, it.key, time)
 }
 
-// fold folds a record into a row that is kept as data, nil if there is none, and
-// passes on what comes out. The key's bytes are known, and the key if it is shown.
-func (f *folding[K, V, A]) fold(it *item[K, V], key *cell[K], data []byte, time int64) error {
+// was notes what a row is before it changes, nil if there is none.
+func (f *folding[K, V, A]) was(data []byte) {
 	if f.change.old != nil {
-		data = bytes.Clone(data)
-		f.change.old.load(data)
+		f.change.old.load(bytes.Clone(data))
 	}
+}
+
+// load decodes a row.
+func (f *folding[K, V, A]) load(row *cell[A], data []byte) error {
 	f.k.at, f.k.policy = f.at, f.k.policies.Process
-	f.kept.load(data)
-	if err := f.kept.decode(); err != nil {
+	row.load(data)
+	if err := row.decode(); err != nil {
 		return f.k.refuse(f.at, f.k.policy, err)
 	}
+	return nil
+}
+
+// fold folds a record into f.kept, writes what comes out as the row of a key,
+// and passes it on. The key's bytes are known, and the key if it is shown.
+func (f *folding[K, V, A]) fold(it *item[K, V], key *cell[K], time int64) error {
 	row := f.made
+	f.k.at, f.k.policy = f.at, f.k.policies.Process
 	if f.how.first != nil && f.kept.missing {
 		row = f.first(it.value)
 	} else {

@@ -11,6 +11,11 @@ func Reduce[K, V any](s Stream[K, V], rows Store[K, V], fn func(k K, v, kept V) 
 		verb: "reduce", shown: true, missing: fn == nil,
 		fold:  combined,
 		first: func(value *cell[V]) *cell[V] { return value },
-		merge: func(key *cell[K], a, b *cell[V]) V { return combined(key, b, a) },
+		merge: func(key *cell[K], a, b *cell[V]) V {
+			if a.missing {
+				return b.v
+			}
+			return combined(key, b, a)
+		},
 	})
 }

@@ -63,24 +63,64 @@ func (w *windowing) deadline(ttl int64) func(key, value []byte, time int64) int6
 	return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + ttl }
 }
 
-// startFixed folds records into tumbling and hopping windows. Which one it is
-// the record's key says.
-func startFixed[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
-	clock := f.k.clock(f.rows.state.Name)
+// A windowFolding is an aggregate of windows within a task.
+type windowFolding[K, V, A any] struct {
+	*folding[K, V, A]
+	*windowing
+	clock  *clock
+	window *cell[K] // a key within another window than the record's
+	row    *cell[A] // of another window
+}
+
+func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
+	wf := &windowFolding[K, V, A]{
+		folding: f, windowing: w, clock: f.k.clock(f.rows.state.Name),
+		window: newCell("key", f.keys), row: newCell("row", f.values),
+	}
+	into := wf.fixed
+	switch w.kind {
+	case sliding:
+		into = wf.sliding
+	case session:
+		into = wf.session
+	}
 	return func(it *item[K, V]) error {
 		if taken, err := f.take(it); !taken {
 			return err
 		}
-		now := clock.observe(it.time)
-		if _, end := windowOf(it.key.data); end <= now-w.grace {
-			f.k.writes.Dropped = true
-			return nil
-		}
-		if err := f.update(it); err != nil {
+		now := wf.clock.observe(it.time)
+		if err := into(it, now-w.grace); err != nil {
 			return err
 		}
 		return f.expire(now)
 	}
+}
+
+// fixed folds a record into the tumbling or hopping window that its key names.
+func (f *windowFolding[K, V, A]) fixed(it *item[K, V], closed int64) error {
+	if _, end := windowOf(it.key.data); end <= closed {
+		f.k.writes.Dropped = true
+		return nil
+	}
+	return f.update(it)
+}
+
+// keyWithin returns the record's key within a window.
+func (f *windowFolding[K, V, A]) keyWithin(it *item[K, V], start, end int64) (*cell[K], error) {
+	if s, e := windowOf(it.key.data); s == start && e == end {
+		return it.key, nil
+	}
+	data := append(make([]byte, 0, len(it.key.data)), prefixOf(it.key.data)...)
+	f.window.load(appendWindow(data, start, end))
+	f.window.checked = true
+	if !f.how.shown {
+		return f.window, nil
+	}
+	f.k.at, f.k.policy = f.at, f.k.policies.Decode
+	if err := f.window.decode(); err != nil {
+		return nil, f.k.refuse(f.at, f.k.policy, err)
+	}
+	return f.window, nil
 }
 
 // expire deletes the rows that are over. Nothing downstream is told.

@@ -19,7 +19,7 @@ var (
 	letters = topology.Topic[string, string]{Name: "letters", Key: codec.String{}, Value: codec.String{}}
 	counted = topology.Store[topology.Windowed[string], int64]{Name: "counted"}
 	traced  = topology.Store[topology.Windowed[string], string]{Name: "traced"}
-	traces = topology.Topic[topology.Windowed[string], string]{Name: "traces"}
+	traces  = topology.Topic[topology.Windowed[string], string]{Name: "traces"}
 )
 
 const ms = time.Millisecond

@@ -113,6 +113,11 @@ func windowOf(data []byte) (start, end int64) {
 	return int64(binary.BigEndian.Uint64(w) ^ 1<<63), int64(binary.BigEndian.Uint64(w[8:]) ^ 1<<63)
 }
 
+// startKey returns where the windows of a key lie that begin at some time.
+func startKey(prefix []byte, start int64) []byte {
+	return appendStart(append(make([]byte, 0, len(prefix)+windowBytes/2), prefix...), start)
+}
+
 // prefixOf returns what the windows of one key have in common.
 func prefixOf(data []byte) []byte { return data[:len(data)-windowBytes] }
 

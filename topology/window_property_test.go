@@ -1,0 +1,115 @@
+package topology_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/tidemark-dev/tidemark/topology"
+	"github.com/tidemark-dev/tidemark/topology/topologytest"
+)
+
+func random(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// For random records in any order the counts are those of a loop over them.
+func TestWindowCountsAreThoseOfALoop(t *testing.T) {
+	random := random(t)
+	for range 60 {
+		size := 1 + random.Int64N(30)
+		advance := 1 + random.Int64N(size)
+		// Nothing is late.
+		const grace = 10_000 * ms
+		for _, test := range []struct {
+			by   topology.Windows
+			loop func(times []int64) map[[2]int64]int64
+		}{
+			{topology.Tumbling{Size: time.Duration(size) * ms, Grace: grace}, func(times []int64) map[[2]int64]int64 { return hops(times, size, size) }},
+			{topology.Hopping{Size: time.Duration(size) * ms, Advance: time.Duration(advance) * ms, Grace: grace}, func(times []int64) map[[2]int64]int64 { return hops(times, size, advance) }},
+			{topology.Sliding{Size: time.Duration(size) * ms, Grace: grace}, func(times []int64) map[[2]int64]int64 { return slides(times, size) }},
+			{topology.Session{Gap: time.Duration(size) * ms, Grace: grace}, func(times []int64) map[[2]int64]int64 { return sessions(times, size) }},
+		} {
+			topo := build(t, func(b *topology.Builder) {
+				topology.Count(topology.Window(topology.Consume(b, letters), test.by), counted)
+			})
+			d := topologytest.New(t, topo, 3)
+			byKey := map[string][]int64{}
+			keys, span := 1+random.IntN(4), 50+random.Int64N(500)
+			for range random.IntN(100) {
+				key, ms := fmt.Sprint(random.IntN(keys)), random.Int64N(span)
+				byKey[key] = append(byKey[key], ms)
+				d.At(at(ms))
+				topologytest.Send(d, letters, key, "")
+				if random.IntN(20) == 0 {
+					d.Restart()
+				}
+			}
+			want := map[topology.Windowed[string]]int64{}
+			for key, times := range byKey {
+				slices.Sort(times)
+				for w, n := range test.loop(times) {
+					want[within(key, w[0], w[1])] = n
+				}
+			}
+			if diff := gocmp.Diff(want, topologytest.Rows(d, counted)); diff != "" {
+				t.Fatalf("%+v, records %v (-want +got):\n%s", test.by, byKey, diff)
+			}
+		}
+	}
+}
+
+func hops(times []int64, size, advance int64) map[[2]int64]int64 {
+	counts := map[[2]int64]int64{}
+	for _, t := range times {
+		for start := int64(0); start <= t; start += advance {
+			if t < start+size {
+				counts[[2]int64{start, start + size}]++
+			}
+		}
+	}
+	return counts
+}
+
+// slides counts what is in each window that ends with a record, or begins just
+// after one; of those that would begin before 1970 only in the first.
+func slides(times []int64, size int64) map[[2]int64]int64 {
+	counts := map[[2]int64]int64{}
+	for _, t := range times {
+		for _, start := range []int64{max(0, t-size), t + 1} {
+			n := int64(0)
+			for _, u := range times {
+				if start <= u && u <= start+size {
+					n++
+				}
+			}
+			if n > 0 {
+				counts[[2]int64{start, start + size}] = n
+			}
+		}
+	}
+	return counts
+}
+
+func sessions(times []int64, gap int64) map[[2]int64]int64 {
+	counts := map[[2]int64]int64{}
+	for i := 0; i < len(times); {
+		j := i
+		for j+1 < len(times) && times[j+1]-times[j] <= gap {
+			j++
+		}
+		counts[[2]int64{times[i], times[j]}] = int64(j + 1 - i)
+		i = j + 1
+	}
+	return counts
+}
