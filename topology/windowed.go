@@ -96,6 +96,19 @@ func (c WindowedCodec[K]) partitionKey(data []byte) []byte {
 // keys returns the codec of the keys without their windows.
 func (c WindowedCodec[K]) keys() any { return c.Key }
 
+// appendKey appends a key as it stands before its window.
+func appendKey(to, key []byte) []byte {
+	for {
+		i := bytes.IndexByte(key, escape)
+		if i < 0 {
+			break
+		}
+		to = append(append(to, key[:i]...), escape, escaped)
+		key = key[i+1:]
+	}
+	return append(append(to, key...), escape, terminator)
+}
+
 func appendWindow(to []byte, start, end int64) []byte {
 	return binary.BigEndian.AppendUint64(appendStart(to, start), sortable(end))
 }
