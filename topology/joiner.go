@@ -41,6 +41,19 @@ func Outer[K, L, R, O any](fn func(K, *L, *R) O) Joiner[K, L, R, O] {
 	return Joiner[K, L, R, O]{outer, func(k K, l *cell[L], r *cell[R]) O { return fn(k, l.pointer(), r.pointer()) }}
 }
 
+// A side is one of the two that a joiner joins.
+type side int
+
+const (
+	sideLeft side = iota
+	sideRight
+)
+
+// leaves reports whether a record of a side has a result without one of the other.
+func (j Joiner[K, L, R, O]) leaves(s side) bool {
+	return j.kind == outer || j.kind == left && s == sideLeft
+}
+
 // check notes what is wrong with the joiner of a step. Sided says that the step
 // has results for the records of one side only, so that there is no outer join.
 func (j Joiner[K, L, R, O]) check(b *Builder, n *node, sided bool) {
