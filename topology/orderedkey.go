@@ -5,9 +5,21 @@ import (
 	"encoding/binary"
 )
 
-// Keys of ordered stores begin with a key of records, escaped by appendKey, so
-// that rows of one key are neighbours whatever the key's bytes are; what follows
-// orders them: a time, say, by appendStart.
+// Keys of ordered stores begin with a key of records, so that rows of one key are
+// neighbours whatever the key's bytes are; what follows orders them: a time, say,
+// by appendStart. A zero byte of the key is written as 0 255, its end as 0 0.
+
+// appendKey appends a key of records to the key of a row.
+func appendKey(to, key []byte) []byte {
+	for {
+		i := bytes.IndexByte(key, 0)
+		if i < 0 {
+			return append(append(to, key...), 0, 0)
+		}
+		to = append(append(to, key[:i]...), 0, 255)
+		key = key[i+1:]
+	}
+}
 
 // appendKey appends a key of records, escaped: a zero byte is written as 0 255, and
 // the end as 0 0.
