@@ -24,14 +24,14 @@ func (s *Store) Due() iter.Seq2[Row, error] {
 		}
 		v := s.view()
 		defer s.leave(v)
-		sources := []source{
-			&overlaySource{overlay: s.open, index: s.open.due},
-			&dueSource{store: s, view: v, leading: true},
-		}
+		v.newest = overlaySource{overlay: s.open, index: s.open.due}
+		v.due = dueSource{store: s, view: v, leading: true}
+		v.sources = append(v.sources[:0], &v.newest, &v.due)
 		if v.over != nil {
-			sources = append(sources, &overlaySource{overlay: v.over, index: v.over.due, above: s.open})
+			v.newer = overlaySource{overlay: v.over, index: v.over.due, above: s.open}
+			v.sources = append(v.sources, &v.newer)
 		}
-		merge(sources, entry{deadline: math.MinInt64}, func(entry) bool { return true }, yield)
+		v.merge(entry{deadline: math.MinInt64}, nil, yield)
 	}
 }
 
@@ -101,8 +101,9 @@ func (d *dueSource) row() (r Row, there bool, err error) {
 		return r, false, nil
 	}
 	if !at.read {
+		b, _, err := s.committed(at.key, nil)
 		at.row.Key = at.key
-		if at.row.Value, at.row.Time, err = decode(s.committed(at.key, nil)); err != nil {
+		if at.row.Value, at.row.Time, err = decode(b, err); err != nil {
 			return r, false, err
 		}
 		if at.row.Value == nil || s.options.Deadline(at.key, at.row.Value, at.row.Time) != at.deadline {
@@ -110,6 +111,7 @@ func (d *dueSource) row() (r Row, there bool, err error) {
 			return r, false, nil
 		}
 		at.read = true
+		s.note(at.key, at.deadline)
 	}
 	d.leading = false
 	return at.row, true, nil
@@ -138,31 +140,11 @@ func (s *Store) lower(due *index) {
 	}
 }
 
-// reschedule adds to the batch what moves a row's deadline. It reads the row that
-// is to be replaced: its entry left behind would stay until it is due, and there
-// may be one for each change.
-func (s *Store) reschedule(key []byte, next int64) error {
-	b, known := s.cache[string(key)] // only this goroutine writes it
-	if !known {
-		s.key = rowKey(s.key[:0], key)
-		var err error
-		if b, err = s.stored(s.key); err != nil {
-			return err
-		}
-		if b != nil {
-			s.asked.Store(true)
-		}
-	}
-	value, time, err := decode(b, nil)
-	if err != nil {
+// reschedule adds to the batch what moves a row's deadline.
+func (s *Store) reschedule(o *overlay, key []byte, next int64) error {
+	old, err := s.scheduled(o, key, next)
+	if err != nil || old == next {
 		return err
-	}
-	old := int64(never)
-	if value != nil {
-		old = s.options.Deadline(key, value, time)
-	}
-	if old == next {
-		return nil
 	}
 	if old != never {
 		s.key = dueKey(s.key[:0], entry{old, key})
@@ -173,6 +155,49 @@ func (s *Store) reschedule(key []byte, next int64) error {
 		s.batch.Put(s.key, nil)
 	}
 	return nil
+}
+
+// scheduled returns what deadline a row has in LevelDB before it has the next
+// one, and reads it there if nobody has: an entry left behind would stay until it
+// is due, and there may be one for each change.
+func (s *Store) scheduled(o *overlay, key []byte, next int64) (int64, error) {
+	if deadline, known := o.was[string(key)]; known {
+		return deadline, nil
+	}
+	b, known := s.cache[string(key)] // only this goroutine writes it
+	switch {
+	case known:
+	case s.options.DeadlineByKey && next == never:
+		return s.options.Deadline(key, nil, 0), nil // which may not be there
+	case s.options.DeadlineByKey:
+		return never, nil // it may be there, and is put again
+	default:
+		s.key = rowKey(s.key[:0], key)
+		var err error
+		if b, err = s.stored(s.key); err != nil {
+			return never, err
+		}
+		if b != nil {
+			s.asked.Store(true)
+		}
+	}
+	value, time, err := decode(b, nil)
+	return s.options.deadline(key, value, time), err
+}
+
+// note notes what deadline a row was found to have in LevelDB, for scheduled.
+func (s *Store) note(key []byte, deadline int64) {
+	if !s.options.DeadlineByKey {
+		s.open.note(key, deadline)
+	}
+}
+
+// deadline is never for a row that is deleted.
+func (o *Options) deadline(key, value []byte, time int64) int64 {
+	if value == nil {
+		return never
+	}
+	return o.Deadline(key, value, time)
 }
 
 // reindex makes the index anew if it is not that of the store's Deadline. What

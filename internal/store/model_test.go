@@ -23,6 +23,7 @@ type model struct {
 	t         *testing.T
 	rnd       *rand.Rand
 	wide      bool // has many keys in few transactions
+	byKey     bool // has deadlines that depend on nothing else
 	dir       string
 	options   store.Options
 	store     *store.Store
@@ -36,8 +37,9 @@ func TestModel(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), wide: seed%3 == 0, dir: t.TempDir(), committed: map[string]store.Row{}, rows: map[string]store.Row{}}
-			m.options = store.Options{EveryChange: seed%2 == 0, Ordered: true, Deadline: deadline(1), DeadlineName: "1"}
+			m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), wide: seed%3 == 0, byKey: seed%4 == 3, dir: t.TempDir(), committed: map[string]store.Row{}, rows: map[string]store.Row{}}
+			m.options = store.Options{EveryChange: seed%5 < 2, Ordered: true, DeadlineByKey: m.byKey}
+			m.deadline(1)
 			m.open()
 			for range 2000 {
 				m.step()
@@ -53,10 +55,14 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// deadline returns a Deadline under which some rows are never due, many at once,
-// and some before 1970.
-func deadline(n int64) func(key, value []byte, time int64) int64 {
-	return func(key, value []byte, time int64) int64 {
+// deadline sets a Deadline under which some rows are never due, many at once, and
+// some before 1970.
+func (m *model) deadline(n int64) {
+	m.options.DeadlineName = fmt.Sprint(n)
+	m.options.Deadline = func(key, value []byte, time int64) int64 {
+		if m.byKey {
+			value, time = key, -3
+		}
 		if len(value) == 0 || value[0]%4 == 0 {
 			return math.MaxInt64
 		}
@@ -254,8 +260,7 @@ func (m *model) restart() {
 	was := m.options
 	switch m.rnd.IntN(4) {
 	case 0:
-		n := m.rnd.Int64N(3)
-		m.options.Deadline, m.options.DeadlineName = deadline(n), fmt.Sprint(n)
+		m.deadline(m.rnd.Int64N(3))
 	case 1: // a life without
 		m.options.Deadline, m.options.DeadlineName = nil, ""
 		m.open()

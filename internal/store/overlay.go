@@ -29,6 +29,7 @@ type overlay struct {
 	due       *index  // the deadlines of the last rows; nil if the store has none
 	deadlines []int64 // of the rows
 	deadline  func(key, value []byte, time int64) int64
+	was       map[string]int64 // deadlines in LevelDB that were read
 }
 
 const chunk = 64 << 10
@@ -40,7 +41,7 @@ func newOverlay(options Options, size int) *overlay {
 		o.keys = &index{}
 	}
 	if options.Deadline != nil {
-		o.due, o.deadlines, o.deadline = &index{}, make([]int64, 0, size), options.Deadline
+		o.due, o.deadlines, o.deadline = &index{}, make([]int64, 0, size), options.deadline
 	}
 	return o
 }
@@ -107,10 +108,8 @@ func (o *overlay) put(key, value []byte, time int64) {
 
 // schedule moves a key from its old deadline to that of its last row.
 func (o *overlay) schedule(last int, old int64) {
-	r, next := &o.rows[last], int64(never)
-	if r.Value != nil {
-		next = o.deadline(r.Key, r.Value, r.Time)
-	}
+	r := &o.rows[last]
+	next := o.deadline(r.Key, r.Value, r.Time)
 	o.deadlines[last] = next
 	if next == old {
 		return
@@ -122,6 +121,17 @@ func (o *overlay) schedule(last int, old int64) {
 	if next != never {
 		o.due.add(entry{next, r.Key})
 		o.held += entryCost
+	}
+}
+
+// note notes what deadline a key has in LevelDB.
+func (o *overlay) note(key []byte, deadline int64) {
+	if o.was == nil {
+		o.was = map[string]int64{}
+	}
+	if _, known := o.was[string(key)]; !known {
+		o.was[string(key)] = deadline
+		o.held += len(key) + entryCost
 	}
 }
 

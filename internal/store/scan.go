@@ -15,6 +15,13 @@ type view struct {
 	over  *overlay          // nil if LevelDB has all that is committed
 	round int
 	head  *dueRow // the first in LevelDB that Due may yield; nil if it has not been looked for
+
+	// Memory of merge and what it reads, to be used again.
+	newest, newer overlaySource
+	rows          rowSource
+	due           dueSource
+	sources       []source
+	place         []byte
 }
 
 // view returns what is below the open transaction. It goes to leave when the
@@ -65,15 +72,16 @@ func (s *Store) Scan(from, to []byte) iter.Seq2[Row, error] {
 		}
 		v := s.view()
 		defer s.leave(v)
-		v.it.Seek(rowKey(nil, from))
-		sources := []source{
-			&overlaySource{overlay: s.open, index: s.open.keys},
-			&rowSource{s, v},
-		}
+		v.place = rowKey(v.place[:0], from)
+		v.it.Seek(v.place)
+		v.newest = overlaySource{overlay: s.open, index: s.open.keys}
+		v.rows = rowSource{store: s, view: v}
+		v.sources = append(v.sources[:0], &v.newest, &v.rows)
 		if v.over != nil {
-			sources = append(sources, &overlaySource{overlay: v.over, index: v.over.keys, above: s.open})
+			v.newer = overlaySource{overlay: v.over, index: v.over.keys, above: s.open}
+			v.sources = append(v.sources, &v.newer)
 		}
-		merge(sources, entry{key: from}, func(e entry) bool { return to == nil || bytes.Compare(e.key, to) < 0 }, yield)
+		v.merge(entry{key: from}, to, yield)
 	}
 }
 
@@ -90,14 +98,14 @@ type source interface {
 	pass()
 }
 
-// merge yields the rows of all sources in order, from one entry on and as long
-// as within says so.
-func merge(sources []source, from entry, within func(entry) bool, yield func(Row, error) bool) {
-	place, passed := entry{from.deadline, bytes.Clone(from.key)}, false
+// merge yields the rows of the view's sources in order, from one entry on and up
+// to a key; a nil key has no end.
+func (v *view) merge(from entry, to []byte, yield func(Row, error) bool) {
+	place, passed := from, false
 	for {
 		var first source
 		var least entry
-		for _, s := range sources {
+		for _, s := range v.sources {
 			e, ok, err := s.next(place, passed)
 			if err != nil {
 				yield(Row{}, err)
@@ -107,10 +115,11 @@ func merge(sources []source, from entry, within func(entry) bool, yield func(Row
 				first, least = s, e
 			}
 		}
-		if first == nil || !within(least) {
+		if first == nil || to != nil && bytes.Compare(least.key, to) >= 0 {
 			return
 		}
-		place, passed = entry{least.deadline, append(place.key[:0], least.key...)}, true
+		v.place = append(v.place[:0], least.key...)
+		place, passed = entry{least.deadline, v.place}, true
 		r, there, err := first.row()
 		if err != nil {
 			yield(Row{}, err)

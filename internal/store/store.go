@@ -84,6 +84,11 @@ type Options struct {
 	// does not keep, and it is called by several goroutines.
 	Deadline func(key, value []byte, time int64) int64
 
+	// DeadlineByKey says that Deadline looks at the key alone, and may be called
+	// without a value. By default a row that the transaction writes and has not
+	// read is read from LevelDB for the deadline that it had.
+	DeadlineByKey bool
+
 	// DeadlineName tells one Deadline from another, figures included: a store
 	// that was left with another one indexes its rows anew when it is opened.
 	DeadlineName string
@@ -215,11 +220,15 @@ func (s *Store) Get(key []byte) (value []byte, time int64, err error) {
 	if r := s.open.get(key); r != nil {
 		return r.Value, r.Time, nil
 	}
-	b, err := s.committed(key, s.scratch[:0])
+	b, read, err := s.committed(key, s.scratch[:0])
 	if b != nil {
 		s.scratch = b
 	}
-	return decode(b, err)
+	value, time, err = decode(b, err)
+	if read && s.options.Deadline != nil && err == nil {
+		s.note(key, s.options.deadline(key, value, time))
+	}
+	return value, time, err
 }
 
 // Committed returns a committed row and its time, a nil value if there is none,
@@ -231,14 +240,15 @@ func (s *Store) Committed(key []byte) (value []byte, time, position int64, err e
 		return nil, 0, 0, ErrClosed
 	}
 	position = s.Position()
-	value, time, err = decode(s.committed(key, nil))
+	b, _, err := s.committed(key, nil)
+	value, time, err = decode(b, err)
 	return value, time, position, err
 }
 
-// committed appends a row as it is in LevelDB to dst, or returns nil.
-func (s *Store) committed(key, dst []byte) ([]byte, error) {
+// committed appends a row as it is in LevelDB to dst, or returns nil. It tells
+// whether it had to be read there.
+func (s *Store) committed(key, dst []byte) (b []byte, read bool, err error) {
 	s.mu.RLock()
-	var b []byte
 	r, known := s.saving.get(key), true
 	if r == nil {
 		b, known = s.cache[string(key)]
@@ -251,10 +261,11 @@ func (s *Store) committed(key, dst []byte) ([]byte, error) {
 	}
 	s.mu.RUnlock()
 	if known {
-		return b, nil
+		return b, false, nil
 	}
 	s.asked.Store(true)
-	return s.stored(rowKey(nil, key))
+	b, err = s.stored(rowKey(nil, key))
+	return b, true, err
 }
 
 // stored returns what LevelDB has under a key, nil if that is nothing.
@@ -348,7 +359,7 @@ func (s *Store) write(o *overlay, stale map[string]struct{}, position int64) (or
 	for _, i := range order {
 		r := &o.rows[i]
 		if o.due != nil {
-			if err := s.reschedule(r.Key, o.deadlines[i]); err != nil {
+			if err := s.reschedule(o, r.Key, o.deadlines[i]); err != nil {
 				return nil, err
 			}
 		}
