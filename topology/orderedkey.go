@@ -9,31 +9,6 @@ import (
 // neighbours whatever the key's bytes are; what follows orders them: a time, say,
 // by appendStart. A zero byte of the key is written as 0 255, its end as 0 0.
 
-// appendKey appends a key of records to the key of a row.
-func appendKey(to, key []byte) []byte {
-	for {
-		i := bytes.IndexByte(key, 0)
-		if i < 0 {
-			return append(append(to, key...), 0, 0)
-		}
-		to = append(append(to, key[:i]...), 0, 255)
-		key = key[i+1:]
-	}
-}
-
-// appendKey appends a key of records, escaped: a zero byte is written as 0 255, and
-// the end as 0 0.
-func appendKey(to, key []byte) []byte {
-	for {
-		i := bytes.IndexByte(key, escape)
-		if i < 0 {
-			return append(append(to, key...), escape, terminator)
-		}
-		to = append(append(to, key[:i]...), escape, escaped)
-		key = key[i+1:]
-	}
-}
-
 // cutKey returns the key that a row's key begins with, and what follows. The key
 // may share the row's bytes.
 func cutKey(row []byte) (key, rest []byte, ok bool) {
