@@ -77,7 +77,14 @@ func writeStatus(w io.Writer, s processor.Status) error {
 				sinks += " (" + sink.Err + ")"
 			}
 		}
-		fmt.Fprintf(t, "%s/%d\t%s\t%s\t%s\t%s\t%s\n", k.Group, k.Partition, k.State, k.Committed, grouped(k.Lag), grouped(k.Restore), sinks)
+		committed := ""
+		for i, at := range k.Committed {
+			if i > 0 {
+				committed += ", "
+			}
+			committed += at.String()
+		}
+		fmt.Fprintf(t, "%s/%d\t%s\t%s\t%s\t%s\t%s\n", k.Group, k.Partition, k.State, committed, grouped(k.Lag), grouped(k.Restore), sinks)
 	}
 	return t.Flush()
 }

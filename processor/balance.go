@@ -1,10 +1,8 @@
 package processor
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
-	"slices"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
@@ -88,13 +86,12 @@ func (b *balancer) AssignmentData(string, map[string][]int32, int32) ([]byte, er
 func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generation int32) {
 	b.sticky.OnAssignment(a, generation)
 	b.generation.Store(generation)
-	mine := slices.SortedFunc(slices.Values(a.Topics[b.member.group.Input]), cmp.Compare[int32])
-	b.member.log.Info("partitions assigned", "partitions", mine, "generation", generation)
+	b.member.log.Info("partitions assigned", "partitions", a.Topics, "generation", generation)
 	s := b.member.session.Load()
 	if len(a.UserData) > 0 {
 		s.fail(&stopError{string(a.UserData)})
 	}
-	s.assigned(mine)
+	s.assigned(a.Topics)
 	b.joining.Store(false)
 	b.member.update()
 }

@@ -217,13 +217,9 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 
 // own returns the partitions of the tasks that keep a store here, sorted.
 func (c cluster) own(store string) []int32 {
-	g := c.group(store)
-	if g == nil {
-		return nil
-	}
 	own := []int32{}
 	for _, t := range c.Status().Tasks {
-		if t.Group == g.Name {
+		if t.Table == store {
 			own = append(own, t.Partition)
 		}
 	}
@@ -231,21 +227,19 @@ func (c cluster) own(store string) []int32 {
 	return own
 }
 
-// group returns the group that keeps a store.
-func (c cluster) group(store string) *single {
+// changelog returns a store's topic.
+func (c cluster) changelog(store string) string {
 	for _, g := range c.topology.Groups() {
-		if one, err := newSingle(g); err == nil && one.Store == store {
-			return one
+		for _, s := range g.Stores {
+			if s.Name == store {
+				return s.Changelog
+			}
 		}
 	}
-	return nil
+	return ""
 }
 
 // peer returns another instance, asked about a store.
 func (c cluster) peer(address, store string) peer {
-	p := peer{address: address, store: store}
-	if g := c.group(store); g != nil {
-		p.table = g.Table
-	}
-	return p
+	return peer{address: address, store: store, table: c.changelog(store)}
 }

@@ -52,17 +52,19 @@ func (s *session) commitLoop() {
 // announce tells Kafka which partitions the transaction is going to have, while
 // records go on being processed into it.
 func (s *session) announce() {
-	var partitions []int32
+	partitions := map[string][]int32{}
 	s.gate.Lock()
 	for p, t := range s.tasks {
-		if t.records > 0 {
-			partitions = append(partitions, p)
+		for _, k := range t.stores {
+			if t.touched && !t.closed && k.store.Waiting() > 0 {
+				partitions[k.Changelog] = append(partitions[k.Changelog], p)
+			}
 		}
 	}
 	s.gate.Unlock()
 	s.gate.RLock() // a commit must not come between, and one before does no harm
 	defer s.gate.RUnlock()
-	s.producer.Begin(s.group.Table, partitions)
+	s.producer.Begin(partitions)
 }
 
 // due says whether to commit now: at once when the input has run dry, so that
@@ -77,15 +79,14 @@ func (s *session) due(age time.Duration) bool {
 	}
 	dry, full, held, interval := true, false, 0, s.config.CommitInterval
 	for _, t := range s.tasks {
-		if t.records == 0 {
-			dry = dry && len(t.claim.Messages()) == 0
+		dry = dry && t.dry()
+		if !t.touched || t.closed {
 			continue
 		}
-		behind := t.claim.HighWaterMarkOffset() - t.next
-		// Nothing waits between two fetches either: dry is also to be near the end.
-		dry = dry && len(t.claim.Messages()) == 0 && behind < 1000
+		behind := t.behind()
+		dry = dry && behind < 1000 // nothing waits between two fetches either
 		full = full || t.records >= commitRows
-		held += t.store.Held()
+		held += t.held()
 		if behind > farBehind {
 			interval = stretch * s.config.CommitInterval
 		}
@@ -153,18 +154,25 @@ func (s *session) commit() {
 }
 
 // offsets are where the group goes on. Their metadata says whose the partition
-// is, unless it is given up.
+// is, unless it is given up, and where the task's clocks stand.
 func (s *session) offsets(tasks []*task) txn.Offsets {
-	offsets := make([]*sarama.PartitionOffsetMetadata, 0, len(tasks))
-	none := ""
+	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		o := &sarama.PartitionOffsetMetadata{Partition: t.partition, Offset: t.next, LeaderEpoch: -1, Metadata: s.ownerMetadata()}
+		owner, clocks := s.transactionalID(), t.clocks()
 		if t.last = t.releasing.Load(); t.last {
-			o.Metadata = &none
+			owner = ""
 		}
-		offsets = append(offsets, o)
+		for _, in := range t.inputs {
+			if in.next < 0 {
+				continue // nothing of it was ever read
+			}
+			offsets[in.topic] = append(offsets[in.topic], &sarama.PartitionOffsetMetadata{
+				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: metadata(owner, clocks),
+			})
+			clocks = ""
+		}
 	}
-	return txn.Offsets{s.group.Input: offsets}
+	return offsets
 }
 
 // membership fences a zombie: the broker takes offsets only from the member,

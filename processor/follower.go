@@ -20,7 +20,7 @@ import (
 //
 // Its goroutine owns all fields but end, which commits move.
 type follower struct {
-	*task
+	*kept
 	sink    topology.Sink
 	from    topology.Source
 	ctx     context.Context
@@ -46,31 +46,35 @@ const (
 	idleStep  = time.Second // how often an idle target is asked whether it still stands there
 )
 
-func newFollower(t *task, sink topology.Sink) *follower {
+func newFollower(k *kept, sink topology.Sink) *follower {
 	f := &follower{
-		task: t, sink: sink, from: topology.Source{Table: t.group.Store, Partition: t.partition},
+		kept: k, sink: sink, from: topology.Source{Table: k.Name, Partition: k.partition},
 		wake: make(chan struct{}, 1),
 	}
-	f.ctx, f.cancel = context.WithCancel(t.session.ctx)
+	f.ctx, f.cancel = context.WithCancel(k.session.ctx)
 	return f
 }
 
 // follow starts the task's followers, before its first record.
 func (t *task) follow() {
-	for _, f := range t.followers {
-		f.end.Store(t.store.Position())
-		f.running.Go(f.run)
+	for _, k := range t.stores {
+		for _, f := range k.followers {
+			f.end.Store(k.store.Position())
+			f.running.Go(f.run)
+		}
 	}
 }
 
 // unfollow ends the followers. When the instance stops they first bring over
 // what is committed, unless their target is in trouble.
 func (t *task) unfollow() {
-	for _, f := range t.followers {
-		for t.stopping() && f.err.Load() == nil && f.done.Load() < f.end.Load() && sleep(f.ctx, time.Millisecond) == nil {
+	for _, k := range t.stores {
+		for _, f := range k.followers {
+			for t.stopping() && f.err.Load() == nil && f.done.Load() < f.end.Load() && sleep(f.ctx, time.Millisecond) == nil {
+			}
+			f.cancel()
+			f.running.Wait()
 		}
-		f.cancel()
-		f.running.Wait()
 	}
 }
 
@@ -185,7 +189,7 @@ func (f *follower) catchUp(end int64) error {
 			if offset >= end {
 				return nil // committed meanwhile: the table may not have it yet
 			}
-			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.group.Table, Partition: f.partition, Offset: offset}})
+			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.Changelog, Partition: f.partition, Offset: offset}})
 			if !c.full() {
 				return nil
 			}

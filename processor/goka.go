@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -16,6 +17,10 @@ import (
 // the parts of goka that work per process: the consumer group, the producer,
 // the topic manager. The table restores itself in Open.
 
+// stream is the topic that goka knows. It is called back for batches, whichever
+// inputs their records are of.
+func (t *task) stream() string { return t.inputs[0].topic }
+
 // run is the task's life, until its partition is revoked or the session ends.
 func (t *task) run() (err error) {
 	defer func() {
@@ -24,17 +29,20 @@ func (t *task) run() (err error) {
 		}
 		t.revoke()
 	}()
-	own, err := t.takenOver(t.ctx, t.partition)
-	if err != nil {
+	if err := t.gather(); err != nil {
+		return err
+	}
+	if t.legacy, err = t.takenOver(t.ctx, t.partition); err != nil {
 		return err
 	}
 	t.gate.Lock()
-	t.own = own
+	t.own = t.legacy.own
 	t.gate.Unlock()
-	group := goka.DefineGroup(goka.Group(t.group.Name),
-		goka.Input(goka.Stream(t.group.Input), new(codec.Bytes), func(goka.Context, any) { t.process(<-t.batches) }),
-		goka.Persist(new(codec.Bytes)))
-	p, err := goka.NewProcessor(nil, group,
+	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { t.process(<-t.batches) })}
+	if len(t.stores) > 0 {
+		edges = append(edges, goka.Persist(new(codec.Bytes)))
+	}
+	p, err := goka.NewProcessor(nil, goka.DefineGroup(goka.Group(t.group.Name), edges...),
 		goka.WithLogger(noLogger{}),
 		goka.WithNilHandling(goka.NilProcess),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) { return &taskGroup{t: t}, nil }),
@@ -52,7 +60,7 @@ func (t *task) run() (err error) {
 	if t.opening != nil {
 		err = t.opening // goka wraps it in six more
 	}
-	return errors.Join(err, t.closeStore()) // goka forgets an opened store when its set-up fails
+	return errors.Join(err, t.closeStores()) // goka forgets an opened store when its set-up fails
 }
 
 // A taskGroup is a consumer group with one session and one claim.
@@ -65,13 +73,18 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	t := g.t
 	defer t.stop() // goka would sleep for five seconds and join again
 	s := taskSession{t.joined, t}
-	if err := h.Setup(s); err != nil { // opens the store, which restores itself
+	if len(t.stores) == 0 {
+		if err := t.openStores(); err != nil {
+			return err
+		}
+	}
+	if err := h.Setup(s); err != nil { // opens the stores, which restore themselves
 		if t.ctx.Err() != nil {
 			return t.giveBack() // revoked during the restore
 		}
 		return err
 	}
-	if t.store == nil { // revoked while it was opened, and goka has closed it again
+	if t.core == nil { // revoked while they were opened, and goka has closed them again
 		return errors.Join(t.giveBack(), h.Cleanup(s))
 	}
 	if err := t.begin(); err != nil {
@@ -80,10 +93,9 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 		t.gate.Unlock()
 		return errors.Join(t.failure(), h.Cleanup(s))
 	}
-	t.view.Store(t.store)
-	t.update()
+	t.serve()
 	t.follow()
-	err := h.ConsumeClaim(s, batchClaim{t.claim, t.gather()}) // until sarama closes Messages()
+	err := h.ConsumeClaim(s, batchClaim{t.inputs[0].claim, t.batch()}) // until sarama closes Messages()
 	t.release()
 	t.unfollow()
 	return errors.Join(err, h.Cleanup(s))
@@ -100,7 +112,7 @@ type taskSession struct {
 func (s taskSession) Context() context.Context { return s.t.ctx }
 
 func (s taskSession) Claims() map[string][]int32 {
-	return map[string][]int32{s.t.group.Input: {s.t.partition}}
+	return map[string][]int32{s.t.stream(): {s.t.partition}}
 }
 
 func (taskSession) MarkOffset(string, int32, int64, string)     {} // commit does it
@@ -118,11 +130,12 @@ func (c batchClaim) Messages() <-chan *sarama.ConsumerMessage { return c.message
 
 const batchSize = 256
 
-func (t *task) gather() chan *sarama.ConsumerMessage {
+// batch gathers the records of the task's only input.
+func (t *task) batch() chan *sarama.ConsumerMessage {
 	out := make(chan *sarama.ConsumerMessage)
 	go func() {
 		defer close(out)
-		in := t.claim.Messages()
+		in := t.inputs[0].claim.Messages()
 		for m := range in {
 			batch := append(make([]*sarama.ConsumerMessage, 0, min(batchSize, len(in)+1)), m)
 			for len(batch) < cap(batch) {
@@ -164,7 +177,7 @@ func (m taskTopics) GetOffset(_ string, _ int32, at int64) (int64, error) {
 	if at == sarama.OffsetOldest {
 		return 0, nil
 	}
-	return m.t.store.Position(), nil
+	return m.t.stores[0].store.Position(), nil
 }
 
 // noConsumer: goka has nothing to restore.
@@ -184,16 +197,16 @@ func (noLogger) Print(...any)          {}
 func (noLogger) Println(...any)        {}
 func (noLogger) Printf(string, ...any) {}
 
-// taskStorage is the group table's storage as goka sees it. Rows go to the
-// store directly.
+// taskStorage is the group table's storage as goka sees it: the task's first
+// store, which opens the others beside it. Rows go to the stores directly.
 type taskStorage struct{ t *task }
 
 func (s taskStorage) Open() error {
-	s.t.opening = s.t.openStore()
+	s.t.opening = s.t.openStores()
 	return s.t.opening
 }
 
-func (s taskStorage) Close() error { return s.t.closeStore() }
+func (s taskStorage) Close() error { return s.t.closeStores() }
 
 func (s taskStorage) Has(key string) (bool, error) {
 	v, err := s.Get(key)
@@ -201,18 +214,19 @@ func (s taskStorage) Has(key string) (bool, error) {
 }
 
 func (s taskStorage) Get(key string) ([]byte, error) {
-	value, _, err := s.t.store.Get([]byte(key))
+	value, _, err := s.t.stores[0].store.Get([]byte(key))
 	return value, err
 }
 
-
 func (s taskStorage) Set(key string, value []byte) error {
-	s.t.store.Put([]byte(key), value, 0)
+	s.t.stores[0].store.Put([]byte(key), value, time.Now().UnixMilli())
 	return nil
 }
 
-func (s taskStorage) Delete(key string) error           { return s.Set(key, nil) }
-func (s taskStorage) GetOffset(int64) (int64, error)    { return s.t.store.Position() - 1, nil }
+func (s taskStorage) Delete(key string) error { return s.Set(key, nil) }
+func (s taskStorage) GetOffset(int64) (int64, error) {
+	return s.t.stores[0].store.Position() - 1, nil
+}
 func (taskStorage) SetOffset(int64) error               { return nil }
 func (taskStorage) MarkRecovered() error                { return nil }
 func (taskStorage) Iterator() (storage.Iterator, error) { return nil, errors.ErrUnsupported }

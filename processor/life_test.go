@@ -134,8 +134,7 @@ func TestStatus(t *testing.T) {
 	want := processor.Status{Application: "count", State: processor.Running}
 	for p := range int32(3) {
 		task := processor.TaskStatus{Group: "count-hello-count-store", Table: counted.Name, Partition: p, State: processor.Running}
-		task.Committed.Topic, task.Committed.Partition = journal.Name, p
-		task.Committed.Offset = c.PartitionInfo(journal.Name, p).HighWatermark
+		task.Committed = []topology.Position{{Topic: journal.Name, Partition: p, Offset: c.PartitionInfo(journal.Name, p).HighWatermark}}
 		task.Sinks = []processor.SinkStatus{{Sink: "redis " + c.redis.Addr()}}
 		want.Tasks = append(want.Tasks, task)
 	}

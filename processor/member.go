@@ -9,23 +9,27 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A member is this instance in the consumer group of one group of the topology.
 // It joins, and joins again after every error, until the processor stops.
 type member struct {
 	*Processor
-	group      *single
+	group      *topology.Group
 	log        *slog.Logger
 	balance    *balancer
-	partitions int32         // of the input and the changelog
-	retention  time.Duration // for which the changelog keeps tombstones
+	partitions int32 // of the changelogs, and of the inputs; without stores, of the largest
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
 }
 
-func newMember(p *Processor, g *single) *member {
+func newMember(p *Processor, g *topology.Group) *member {
 	m := &member{Processor: p, group: g, log: p.config.Logger.With("group", g.Name)}
+	for _, topic := range g.Inputs {
+		m.partitions = max(m.partitions, p.topics.partitions[topic])
+	}
 	m.balance = newBalancer(m)
 	return m
 }
@@ -139,7 +143,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	// A session that fails ends its membership: sarama must not wait for it.
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
-	err = group.Consume(joining, []string{m.group.Input}, s)
+	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(failure, err) || errors.Is(err, context.Canceled) {
 		err = nil
@@ -153,7 +157,7 @@ func (s *session) groupError(err error) {
 	case errors.Is(err, sarama.ErrFencedInstancedId):
 		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", err, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(fmt.Errorf("%w: records of %s were deleted before they were processed", err, s.group.Input))
+		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", err, s.group.Inputs))
 	default:
 		s.log.Warn("consumer group", "error", err)
 	}

@@ -47,18 +47,21 @@ func writeMetrics(w io.Writer, s Status) {
 		family(c.name, "counter", c.help)
 		fmt.Fprintf(&text, "tidemark_%s %v\n", c.name, c.value)
 	}
-	family("lag", "gauge", "Records of the input still to process.")
-	for _, t := range s.Tasks {
+	family("lag", "gauge", "Offsets of the inputs still to process.")
+	for i, t := range s.Tasks {
+		if i > 0 && s.Tasks[i-1].Group == t.Group && s.Tasks[i-1].Partition == t.Partition {
+			continue // another table of the same task
+		}
 		fmt.Fprintf(&text, "tidemark_lag{group=%q,partition=\"%d\"} %d\n", t.Group, t.Partition, t.Lag)
 	}
 	family("restore", "gauge", "Changelog offsets still to read.")
 	for _, t := range s.Tasks {
-		fmt.Fprintf(&text, "tidemark_restore{group=%q,partition=\"%d\"} %d\n", t.Group, t.Partition, t.Restore)
+		fmt.Fprintf(&text, "tidemark_restore{group=%q,table=%q,partition=\"%d\"} %d\n", t.Group, t.Table, t.Partition, t.Restore)
 	}
 	family("sink_lag", "gauge", "Changelog offsets still to write to a sink.")
 	for _, t := range s.Tasks {
 		for _, k := range t.Sinks {
-			fmt.Fprintf(&text, "tidemark_sink_lag{group=%q,partition=\"%d\",sink=%q} %d\n", t.Group, t.Partition, k.Sink, k.Lag)
+			fmt.Fprintf(&text, "tidemark_sink_lag{group=%q,table=%q,partition=\"%d\",sink=%q} %d\n", t.Group, t.Table, t.Partition, k.Sink, k.Lag)
 		}
 	}
 	_, _ = io.WriteString(w, text.String())

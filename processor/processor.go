@@ -87,14 +87,10 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	}
 	var members []*member
 	for _, g := range p.topology.Groups() {
-		one, err := newSingle(g)
-		if err != nil {
-			return err
+		if len(g.Globals) > 0 {
+			return fmt.Errorf("group %s: it looks at global tables, which this processor does not keep yet", g.Name)
 		}
-		members = append(members, newMember(p, one))
-	}
-	for _, m := range members {
-		m.partitions, m.retention = p.topics.partitions[m.group.Table], p.topics.retention[m.group.Table]
+		members = append(members, newMember(p, g))
 	}
 	p.mu.Lock()
 	p.members = members
@@ -233,38 +229,8 @@ func (p *Processor) Status() Status {
 	}
 	for _, m := range members {
 		for _, t := range m.tasks() {
-			s.Tasks = append(s.Tasks, t.status())
+			s.Tasks = append(s.Tasks, t.status()...)
 		}
-	}
-	return s
-}
-
-// tasks returns the member's tasks, by partition.
-func (m *member) tasks() []*task {
-	if s := m.session.Load(); s != nil {
-		return *s.listed.Load()
-	}
-	return nil
-}
-
-func (t *task) status() TaskStatus {
-	s := TaskStatus{
-		Group: t.group.Name, Table: t.group.Store, Partition: t.partition, State: Restoring,
-		Committed: topology.Position{Topic: t.group.Input, Partition: t.partition, Offset: t.progress.Load()},
-		Restore:   max(0, t.left.Load()), Sinks: []SinkStatus{},
-	}
-	if t.ready() {
-		s.State = Running
-	}
-	if s.Committed.Offset >= 0 {
-		s.Lag = max(0, t.claim.HighWaterMarkOffset()-s.Committed.Offset)
-	}
-	for _, f := range t.followers {
-		status := SinkStatus{Sink: f.sink.String(), Lag: max(0, f.end.Load()-f.done.Load())}
-		if err := f.err.Load(); err != nil {
-			status.Err = *err
-		}
-		s.Sinks = append(s.Sinks, status)
 	}
 	return s
 }

@@ -85,7 +85,7 @@ func (h *held) Status() Status {
 	s := Status{Application: "app", Instance: "one", State: h.state, Counts: Counts{Records: 7}}
 	for _, store := range h.topology.Stores() {
 		for _, p := range h.own {
-			s.Tasks = append(s.Tasks, TaskStatus{Group: "app-" + store, Table: "app-" + store + "-table", Partition: p, State: h.state, Restore: h.restoring})
+			s.Tasks = append(s.Tasks, TaskStatus{Group: "app-" + store, Table: store, Partition: p, State: h.state, Restore: h.restoring})
 		}
 	}
 	return s

@@ -38,14 +38,14 @@ func (f *follower) locate(position string) (place, error) {
 	offset, err := strconv.ParseInt(parts[1], 10, 64)
 	seconds, err2 := strconv.ParseInt(parts[2], 10, 64)
 	p := place{f.source, offset, time.Unix(seconds, 0)}
-	end := f.end.Load()
+	end, retention := f.end.Load(), f.topics.retention[f.Changelog]
 	switch {
 	case err != nil || err2 != nil || p.String() != position:
 		return place{}, fmt.Errorf("the target's position %q is not ours", position)
 	case offset > max(end, f.tried):
 		return place{}, fmt.Errorf("the target is at %d, and the changelog ends at %d", offset, end)
-	case offset < end && time.Since(p.at) > f.retention:
-		return place{}, fmt.Errorf("the target was left %v ago, and the changelog keeps tombstones for %v", time.Since(p.at).Round(time.Second), f.retention)
+	case offset < end && time.Since(p.at) > retention:
+		return place{}, fmt.Errorf("the target was left %v ago, and the changelog keeps tombstones for %v", time.Since(p.at).Round(time.Second), retention)
 	}
 	return p, nil
 }
@@ -110,7 +110,7 @@ func (f *follower) rebuild(position string) error {
 // It needs to know whose a key is.
 func (f *follower) sweep(snap *store.Snapshot, remove func(topology.Raw) error) error {
 	for _, t := range *f.listed.Load() {
-		if s := t.view.Load(); s != nil && s.Stray() {
+		if s := t.kept(f.Name).view.Load(); s != nil && s.Stray() {
 			return nil
 		}
 	}
@@ -118,7 +118,7 @@ func (f *follower) sweep(snap *store.Snapshot, remove func(topology.Raw) error) 
 		if err != nil {
 			return err
 		}
-		if topology.Partition(key, f.partitions) != f.partition {
+		if partitionOfRow(f.StateStore, key, f.partitions) != f.partition {
 			continue
 		}
 		has, err := snap.Has(key)

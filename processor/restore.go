@@ -1,9 +1,12 @@
 package processor
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -12,60 +15,93 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// openStore opens the task's table and restores what it lacks from its
-// changelog, to the end. What the local table has is used as it is.
-func (t *task) openStore() error {
-	if t.partition >= t.partitions {
-		return &startError{fmt.Errorf("input topic %q has grown beyond %d partitions: a table cannot be repartitioned, start it under another name", t.group.Input, t.partitions)}
+// openStores opens the task's stores, and restores each of them beside the others.
+func (t *task) openStores() error {
+	if len(t.stores) > 0 && t.partition >= t.partitions {
+		return &startError{fmt.Errorf("input topics %q have grown beyond %d partitions: a table cannot be repartitioned, start it under another name", t.group.Inputs, t.partitions)}
 	}
-	source, err := t.incarnation(t.group.Table)
+	ctx, fail := context.WithCancelCause(t.ctx)
+	defer fail(nil)
+	var opening sync.WaitGroup
+	for _, k := range t.stores {
+		opening.Go(func() {
+			if err := k.open(ctx); err != nil {
+				fail(err) // the others need not go on
+			}
+		})
+	}
+	opening.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.config.Policies)
+	if err != nil {
+		return fmt.Errorf("metadata of the group's offsets: %w", err)
+	}
+	t.core = core
+	return nil
+}
+
+// rows are those of a store, for the topology.
+func (t *task) rows(name string) topology.Rows {
+	for _, k := range t.stores {
+		if k.Name == name {
+			return taskRows{k.store, name}
+		}
+	}
+	panic("group " + t.group.Name + " has no store " + name)
+}
+
+func (t *task) closeStores() error {
+	t.serving.Store(false)
+	t.core = nil
+	var errs []error
+	for _, k := range t.stores {
+		errs = append(errs, k.close())
+	}
+	return errors.Join(errs...)
+}
+
+// open opens the store and restores what it lacks from its changelog, to the
+// end. What is on the disk is used as it is.
+func (k *kept) open(ctx context.Context) error {
+	source, err := k.incarnation(k.Changelog)
 	if err != nil {
 		return err
 	}
-	start, end, err := t.changelog().Bounds()
+	start, end, err := k.changelog().Bounds()
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(t.config.StateDir, t.group.Store, strconv.Itoa(int(t.partition)))
-	s, wiped, err := store.Open(dir, store.Options{EveryChange: t.group.EveryChange}, func(o store.Origin) error {
+	retention := k.topics.retention[k.Changelog]
+	dir := filepath.Join(k.config.StateDir, k.Name, strconv.Itoa(int(k.partition)))
+	s, wiped, err := store.Open(dir, store.Options{EveryChange: k.EveryChange, Ordered: k.Ordered, Deadline: k.Deadline}, func(o store.Origin) error {
 		switch {
 		case o.Position == 0: // it has no rows
 			return nil
 		case o.Source != source:
-			return fmt.Errorf("it belongs to another incarnation of topic %s", t.group.Table)
+			return fmt.Errorf("it belongs to another incarnation of topic %s", k.Changelog)
 		case o.Position > end:
 			return fmt.Errorf("it is at %d, but its changelog ends at %d", o.Position, end)
 		case o.Position < start:
 			return fmt.Errorf("it is at %d, but its changelog begins at %d", o.Position, start)
-		case o.Position < end && time.Since(o.Saved) > t.retention:
-			return fmt.Errorf("it was left %v ago, and the changelog keeps tombstones for %v", time.Since(o.Saved).Round(time.Second), t.retention)
+		case o.Position < end && time.Since(o.Saved) > retention:
+			return fmt.Errorf("it was left %v ago, and the changelog keeps tombstones for %v", time.Since(o.Saved).Round(time.Second), retention)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	t.source, t.store = source, s
-	if t.core, err = t.group.NewTask(t.partition, func(string) topology.Rows { return storeRows{s} }, "", t.config.Policies); err != nil {
-		return err
-	}
+	k.source, k.store = source, s
 	if wiped != "" {
-		t.log.Warn("local table wiped, to be restored from its changelog", "table", t.group.Store, "partition", t.partition, "reason", wiped)
+		k.log.Warn("local table wiped, to be restored from its changelog", "table", k.Name, "partition", k.partition, "reason", wiped)
 	}
 	if err := s.Begin(source); err != nil {
 		return err
 	}
-	return t.restore(max(s.Position(), start), end)
-}
-
-func (t *task) closeStore() error {
-	if t.store == nil {
-		return nil
-	}
-	s := t.store
-	t.view.Store(nil)
-	t.store = nil
-	return s.Close(t.closed && t.session.ctx.Err() == nil)
+	k.filled = s.Position() > 0
+	return k.restore(ctx, max(s.Position(), start), end)
 }
 
 const restoreBytes = 4 << 20 // of rows between two batches of a restore
@@ -75,20 +111,20 @@ const restoreBytes = 4 << 20 // of rows between two batches of a restore
 // yet be committed (KAFKA-10167). Compaction may remove records meanwhile: a
 // key's newest record stays, and tombstones stay for the topic's
 // delete.retention.ms, so that nothing is missed unless the restore takes longer.
-func (t *task) restore(from, end int64) error {
-	changes, s := t.changelog(), t.store
+func (k *kept) restore(ctx context.Context, from, end int64) error {
+	changes, s := k.changelog(), k.store
 	began, count, waited := time.Now(), 0, time.Duration(0)
 	next := from
-	t.left.Store(end - next)
-	t.update()
+	k.left.Store(end - next)
+	k.update()
 	for next < end {
-		if err := t.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		asked := time.Now()
 		reached, stable, err := changes.Read(next, 100*time.Millisecond, func(r *sarama.Record, offset int64, at time.Time) error {
 			count++
-			t.checkPartition(r.Key)
+			k.checkPartition(r.Key)
 			s.Put(r.Key, r.Value, at.UnixMilli())
 			if s.Held() < restoreBytes {
 				return nil
@@ -96,7 +132,7 @@ func (t *task) restore(from, end int64) error {
 			return s.Commit(offset + 1)
 		})
 		if err != nil {
-			return fmt.Errorf("restoring table %s/%d: %w", t.group.Store, t.partition, err)
+			return fmt.Errorf("restoring store %s: %w", k, err)
 		}
 		if reached == next {
 			if stable >= end {
@@ -105,19 +141,20 @@ func (t *task) restore(from, end int64) error {
 			waited += time.Since(asked)
 		}
 		next = reached
-		t.left.Store(max(0, end-next))
+		k.left.Store(max(0, end-next))
 	}
 	if err := s.Commit(end); err != nil {
 		return err
 	}
-	t.left.Store(0)
-	t.counts.restored.Add(int64(count))
+	k.left.Store(0)
+	k.filled = k.filled || count > 0
+	k.counts.restored.Add(int64(count))
 	if took := time.Since(began); count > 0 || waited > 0 {
-		t.log.Info("table restored", "table", t.group.Store, "partition", t.partition, "records", count,
+		k.log.Info("table restored", "table", k.Name, "partition", k.partition, "records", count,
 			"from", from, "to", end, "took", took.Round(time.Millisecond), "waited", waited.Round(time.Millisecond))
-		if took > t.retention {
-			return fmt.Errorf("restoring table %s/%d took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
-				t.group.Store, t.partition, took, t.retention, t.group.Table)
+		if retention := k.topics.retention[k.Changelog]; took > retention {
+			return fmt.Errorf("restoring store %s took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
+				k, took, retention, k.Changelog)
 		}
 	}
 	return nil

@@ -38,21 +38,37 @@ func (e *ElsewhereError) Error() string {
 
 func (e *ElsewhereError) Unwrap() error { return e.Err }
 
-// keeper returns the member that keeps a store.
-func (p *Processor) keeper(store string) (*member, error) {
+// A keeper is a member, asked about one of its tables.
+type keeper struct {
+	*member
+	*topology.StateStore
+}
+
+// keeper returns who keeps a table.
+func (p *Processor) keeper(table string) (keeper, error) {
 	p.mu.Lock()
 	members := p.members
 	p.mu.Unlock()
 	if members == nil {
 		state, err := p.life.now()
-		return nil, errors.Join(fmt.Errorf("%w: the processor is %v", ErrRestoring, state), err)
+		return keeper{}, errors.Join(fmt.Errorf("%w: the processor is %v", ErrRestoring, state), err)
 	}
 	for _, m := range members {
-		if m.group.Store == store {
-			return m, nil
+		for i := range m.group.Stores {
+			if s := &m.group.Stores[i]; s.Name == table && s.Table {
+				return keeper{m, s}, nil
+			}
 		}
 	}
-	return nil, fmt.Errorf("the topology has no store %q", store)
+	return keeper{}, fmt.Errorf("the topology has no table %q", table)
+}
+
+// parts returns the table's partitions that are here.
+func (k keeper) parts() (parts []*kept) {
+	for _, t := range k.tasks() {
+		parts = append(parts, t.kept(k.Name))
+	}
+	return parts
 }
 
 // row returns a committed row from this instance's partitions. The record's
@@ -61,36 +77,36 @@ func (p *Processor) keeper(store string) (*member, error) {
 // Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
 // with the owner's address.
 func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
-	m, err := p.keeper(table)
+	k, err := p.keeper(table)
 	if err != nil {
 		return topology.Raw{}, err
 	}
-	r := topology.Raw{Key: key, Position: topology.Position{Topic: m.group.Table, Partition: topology.Partition(key, m.partitions)}}
-	tasks := m.tasks()
-	for _, t := range tasks {
-		if t.partition == r.Partition {
-			return t.row(r, tasks)
+	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: partitionOfRow(k.StateStore, key, k.partitions)}}
+	parts := k.parts()
+	for _, part := range parts {
+		if part.partition == r.Partition {
+			return part.row(r, parts)
 		}
 	}
 	owners, err := p.owners(ctx, table)
 	if err != nil {
 		return r, err
 	}
-	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && m.status() == Running {
+	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && k.status() == Running {
 		return r, &ElsewhereError{Owner: owner}
 	}
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
 }
 
 // row reads a row. A key that strays may be in another partition.
-func (t *task) row(r topology.Raw, tasks []*task) (topology.Raw, error) {
-	s := t.view.Load()
+func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
+	s := k.view.Load()
 	if s == nil {
-		return r, t.restoring()
+		return r, k.restoring()
 	}
 	value, at, offset, err := s.Committed(r.Key)
 	if errors.Is(err, store.ErrClosed) {
-		return r, t.restoring()
+		return r, k.restoring()
 	}
 	if r.Offset = offset; err != nil {
 		return r, err
@@ -99,9 +115,9 @@ func (t *task) row(r topology.Raw, tasks []*task) (topology.Raw, error) {
 		r.Value, r.Time = value, time.UnixMilli(at)
 		return r, nil
 	}
-	for _, other := range tasks {
+	for _, other := range parts {
 		s := other.view.Load()
-		if other == t || s == nil || !s.Stray() {
+		if other == k || s == nil || !s.Stray() {
 			continue
 		}
 		if value, at, offset, err := s.Committed(r.Key); err == nil && value != nil {
@@ -112,12 +128,12 @@ func (t *task) row(r topology.Raw, tasks []*task) (topology.Raw, error) {
 	return r, nil
 }
 
-// restoring says how far the task is.
-func (t *task) restoring() error {
-	if left := t.left.Load(); left > 0 {
-		return fmt.Errorf("%w: partition %d has %d changelog records to read", ErrRestoring, t.partition, left)
+// restoring says how far the store is.
+func (k *kept) restoring() error {
+	if left := k.left.Load(); left > 0 {
+		return fmt.Errorf("%w: partition %d has %d changelog records to read", ErrRestoring, k.partition, left)
 	}
-	return fmt.Errorf("%w: partition %d is being opened", ErrRestoring, t.partition)
+	return fmt.Errorf("%w: partition %d is being opened", ErrRestoring, k.partition)
 }
 
 // rows yields this instance's committed rows with from <= key < to, partition by
@@ -125,13 +141,13 @@ func (t *task) restoring() error {
 // being restored end it with ErrRestoring.
 func (p *Processor) rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
-		m, err := p.keeper(table)
+		k, err := p.keeper(table)
 		if err != nil {
 			yield(topology.Raw{}, err)
 			return
 		}
-		for _, t := range m.tasks() {
-			if _, ok := t.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok {
+		for _, part := range k.parts() {
+			if _, ok := part.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok {
 				if err != nil {
 					yield(topology.Raw{}, err)
 				}
@@ -141,11 +157,12 @@ func (p *Processor) rows(ctx context.Context, table string, from, to []byte) ite
 	}
 }
 
-// rows yields a task's committed rows, and returns their changelog position.
-func (t *task) rows(ctx context.Context, from, to []byte, yield func(topology.Raw) bool, failed *error) (position int64, ok bool) {
-	s := t.view.Load()
+// rows yields the committed rows of a partition, and returns their changelog
+// position.
+func (k *kept) rows(ctx context.Context, from, to []byte, yield func(topology.Raw) bool, failed *error) (position int64, ok bool) {
+	s := k.view.Load()
 	if s == nil {
-		*failed = t.restoring()
+		*failed = k.restoring()
 		return 0, false
 	}
 	snap, err := s.Snapshot()
@@ -154,7 +171,7 @@ func (t *task) rows(ctx context.Context, from, to []byte, yield func(topology.Ra
 		return 0, false
 	}
 	defer snap.Release()
-	at := topology.Position{Topic: t.group.Table, Partition: t.partition, Offset: snap.Position}
+	at := topology.Position{Topic: k.Changelog, Partition: k.partition, Offset: snap.Position}
 	for r, err := range snap.Rows(from, to) {
 		switch {
 		case ctx.Err() != nil:
@@ -175,7 +192,7 @@ func (t *task) rows(ctx context.Context, from, to []byte, yield func(topology.Ra
 // a deleted row.
 func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
-		m, err := p.keeper(table)
+		k, err := p.keeper(table)
 		if err != nil {
 			yield(topology.Raw{}, err)
 			return
@@ -195,9 +212,9 @@ func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topolog
 				return false
 			}
 		}
-		for _, t := range m.tasks() {
+		for _, part := range k.parts() {
 			go func() {
-				err := t.changes(ctx, func(r topology.Raw) bool { return send(change{row: r}) })
+				err := part.changes(ctx, func(r topology.Raw) bool { return send(change{row: r}) })
 				send(change{err: err})
 			}()
 		}
@@ -214,21 +231,21 @@ func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topolog
 	}
 }
 
-func (t *task) changes(ctx context.Context, yield func(topology.Raw) bool) error {
+func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error {
 	var err error
-	at, ok := t.rows(ctx, nil, nil, yield, &err)
+	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
-		s := t.view.Load()
+		s := k.view.Load()
 		if s == nil {
-			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, t.partition)
+			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)
 		}
 		if at >= s.Position() {
 			_ = sleep(ctx, 20*time.Millisecond)
 			continue
 		}
-		at, _, err = t.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
+		at, _, err = k.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
 			raw := topology.Raw{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: when}
-			raw.Position = topology.Position{Topic: t.group.Table, Partition: t.partition, Offset: offset + 1}
+			raw.Position = topology.Position{Topic: k.Changelog, Partition: k.partition, Offset: offset + 1}
 			if !yield(raw) {
 				return context.Canceled
 			}
@@ -242,13 +259,13 @@ func (t *task) changes(ctx context.Context, yield func(topology.Raw) bool) error
 // owners returns the addresses that the instances advertise, by partition of
 // the store's table; "" where none is advertised or nobody owns it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
-	m, err := p.keeper(table)
+	k, err := p.keeper(table)
 	if err != nil {
 		return nil, err
 	}
 	var resp *sarama.DescribeGroupsResponse
-	err = m.ask(func(b *sarama.Broker) (sarama.KError, error) {
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil || len(resp.Groups) == 0 {
+	err = k.ask(func(b *sarama.Broker) (sarama.KError, error) {
+		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{k.group.Name}}); err != nil || len(resp.Groups) == 0 {
 			return 0, err
 		}
 		return resp.Groups[0].Err, nil
@@ -256,7 +273,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
-	owners := make([]string, m.partitions)
+	owners := make([]string, k.partitions)
 	for _, g := range resp.Groups {
 		for _, member := range g.Members {
 			meta, err := member.GetMemberMetadata()
@@ -271,7 +288,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 			if err != nil || a == nil {
 				continue
 			}
-			for _, partition := range a.Topics[m.group.Input] {
+			for _, partition := range a.Topics[k.group.Inputs[0]] {
 				if int(partition) < len(owners) {
 					owners[partition] = s.Advertise
 				}

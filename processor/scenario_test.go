@@ -218,8 +218,10 @@ func (s *stage) send(raws ...topology.Raw) {
 	}
 	eventually(s.t, func() error {
 		for _, task := range s.p.Status().Tasks {
-			if at := task.Committed; at.Offset != s.sent[at.Partition] {
-				return fmt.Errorf("%s/%d is committed up to %d of %d", at.Topic, at.Partition, at.Offset, s.sent[at.Partition])
+			for _, at := range task.Committed {
+				if at.Offset != s.sent[at.Partition] {
+					return fmt.Errorf("%s/%d is committed up to %d of %d", at.Topic, at.Partition, at.Offset, s.sent[at.Partition])
+				}
 			}
 		}
 		return nil

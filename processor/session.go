@@ -1,12 +1,9 @@
 package processor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -37,14 +34,9 @@ type session struct {
 	share  atomic.Int32            // how many partitions the member has been given
 
 	mu        sync.Mutex
+	shares    map[int32]int   // how many inputs each assigned partition has
+	claims    map[int32]*task // that have claims, also if not all of them
 	takeovers map[int32]*takeover
-}
-
-// A takeover is done before a task of its partition restores.
-type takeover struct {
-	done chan struct{}
-	own  bool // the partition is marked as ours already
-	err  error
 }
 
 // newSession comes before joining the group: its producer ends what a
@@ -57,7 +49,8 @@ func newSession(m *member) (*session, error) {
 	}
 	s := &session{
 		member: m, producer: producer,
-		tasks: map[int32]*task{}, opened: make(chan struct{}, 1), takeovers: map[int32]*takeover{},
+		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),
+		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
@@ -75,83 +68,6 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 
 // Cleanup ends the membership: all tasks have returned.
 func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
-
-// ConsumeClaim runs the task of one partition until it is revoked.
-func (s *session) ConsumeClaim(_ sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	t := newTask(s, claim)
-	s.list(t, true)
-	err := t.run()
-	s.list(t, false)
-	if err != nil {
-		s.fail(fmt.Errorf("partition %s/%d: %w", s.group.Input, t.partition, err))
-	}
-	return nil
-}
-
-func (s *session) list(t *task, in bool) {
-	s.gate.Lock()
-	if in {
-		s.tasks[t.partition] = t
-	} else {
-		delete(s.tasks, t.partition)
-	}
-	tasks := slices.SortedFunc(maps.Values(s.tasks), func(a, b *task) int { return cmp.Compare(a.partition, b.partition) })
-	s.listed.Store(&tasks)
-	s.gate.Unlock()
-	s.update()
-}
-
-// assigned is told of every new assignment, before its tasks start.
-func (s *session) assigned(partitions []int32) {
-	s.share.Store(int32(len(partitions)))
-	s.gate.RLock()
-	defer s.gate.RUnlock()
-	var fresh []int32
-	for _, p := range partitions {
-		if s.tasks[p] == nil {
-			fresh = append(fresh, p)
-		}
-	}
-	for p, t := range s.tasks {
-		if !slices.Contains(partitions, p) {
-			t.revoke() // sarama only closes Messages(), which nobody reads during a restore
-		}
-	}
-	if len(fresh) == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range fresh {
-		s.takeovers[p] = &takeover{done: make(chan struct{})}
-	}
-	s.loop.Go(func() {
-		own, err := s.takeOver(fresh)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, p := range fresh {
-			t := s.takeovers[p]
-			t.own, t.err = own[p], err
-			close(t.done)
-		}
-	})
-}
-
-// takenOver waits for the takeover of a partition.
-func (s *session) takenOver(ctx context.Context, partition int32) (own bool, err error) {
-	s.mu.Lock()
-	t := s.takeovers[partition]
-	s.mu.Unlock()
-	if t == nil {
-		return false, errors.New("claimed without an assignment")
-	}
-	select {
-	case <-t.done:
-		return t.own, t.err
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-}
 
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.

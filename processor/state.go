@@ -51,7 +51,7 @@ type Status struct {
 	Instance    string       `json:"instance"` // the group.instance.id
 	State       State        `json:"state"`
 	Err         string       `json:"error,omitempty"` // why it failed, or what it is waiting for
-	Tasks       []TaskStatus `json:"tasks"`           // by group and partition
+	Tasks       []TaskStatus `json:"tasks"`           // by group, partition and table
 	Counts      Counts       `json:"counts"`
 }
 
@@ -72,17 +72,62 @@ type Counts struct {
 	SinkRebuilds int64         `json:"sink_rebuilds"` // times that a target had lost its place
 }
 
-// TaskStatus is what a task is doing, and how far its input, its restore and
-// its sinks are behind.
+// TaskStatus is what a task is doing with one of its tables, and how far its
+// inputs, its restore and its sinks are behind. A task without a table has one,
+// too.
 type TaskStatus struct {
-	Group     string            `json:"group"`
-	Table     string            `json:"table"`
-	Partition int32             `json:"partition"`
-	State     State             `json:"state"`     // Restoring or Running
-	Committed topology.Position `json:"committed"` // of the input
-	Lag       int64             `json:"lag"`       // records of the input
-	Restore   int64             `json:"restore"`   // changelog offsets still to read
-	Sinks     []SinkStatus      `json:"sinks"`
+	Group     string              `json:"group"`
+	Table     string              `json:"table"` // the store's name, "" if the task keeps no table
+	Partition int32               `json:"partition"`
+	State     State               `json:"state"`     // Restoring or Running
+	Committed []topology.Position `json:"committed"` // of the inputs, by topic
+	Lag       int64               `json:"lag"`       // offsets of the inputs that are still to process
+	Restore   int64               `json:"restore"`   // changelog offsets still to read
+	Sinks     []SinkStatus        `json:"sinks"`
+}
+
+// status is what the task is doing: for each table, or else as a whole.
+func (t *task) status() (lines []TaskStatus) {
+	whole := TaskStatus{
+		Group: t.group.Name, Partition: t.partition, State: Restoring,
+		Committed: []topology.Position{}, Sinks: []SinkStatus{},
+	}
+	if t.ready() {
+		whole.State = Running
+	}
+	for _, in := range t.claims() {
+		at := in.position()
+		whole.Committed = append(whole.Committed, at)
+		if at.Offset >= 0 {
+			whole.Lag += max(0, in.claim.HighWaterMarkOffset()-at.Offset)
+		}
+	}
+	for _, k := range t.stores {
+		if k.Table {
+			lines = append(lines, k.status(whole))
+		}
+	}
+	if lines == nil {
+		lines = append(lines, whole)
+	}
+	for _, k := range t.stores {
+		if !k.Table { // what a step keeps for itself
+			lines[0].Restore += max(0, k.left.Load())
+		}
+	}
+	return lines
+}
+
+func (k *kept) status(s TaskStatus) TaskStatus {
+	s.Table, s.Restore = k.Name, max(0, k.left.Load())
+	for _, f := range k.followers {
+		status := SinkStatus{Sink: f.sink.String(), Lag: max(0, f.end.Load()-f.done.Load())}
+		if err := f.err.Load(); err != nil {
+			status.Err = *err
+		}
+		s.Sinks = append(s.Sinks, status)
+	}
+	return s
 }
 
 // SinkStatus is how far a sink is behind.

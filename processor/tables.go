@@ -25,13 +25,10 @@ func (h *handler) tables(w http.ResponseWriter, _ *http.Request) {
 	list := []table{}
 	s := h.Status()
 	for _, name := range h.topology.Stores() {
-		t := table{Table: name, State: s.State, Partitions: h.own(name)}
-		if g := h.group(name); g != nil {
-			t.Topic = g.Table
-			for _, task := range s.Tasks {
-				if task.Group == g.Name {
-					t.Restore += task.Restore
-				}
+		t := table{Table: name, Topic: h.changelog(name), State: s.State, Partitions: h.own(name)}
+		for _, task := range s.Tasks {
+			if task.Table == name {
+				t.Restore += task.Restore
 			}
 		}
 		list = append(list, t)

@@ -2,35 +2,111 @@ package processor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/txn"
 )
 
-// The metadata of a partition's committed offset names the transactional id of
+// A takeover is done before a task of its partition restores.
+type takeover struct {
+	done   chan struct{}
+	legacy legacy
+	err    error
+}
+
+// A legacy is what the last owner of a partition has left.
+type legacy struct {
+	begun  bool   // something of the partition is committed
+	own    bool   // the partition is marked as ours already
+	clocks string // of the task
+}
+
+// The metadata of a partition's committed offsets names the transactional id of
 // the partition's owner, from before the owner's first record of it until the
 // owner gives it up in good order. A new owner that finds a name knows that the
 // old one died, or is a zombie, and ends its transaction instead of waiting for
-// it to time out.
-const ownerMark = "tidemark-owner:"
+// it to time out. In that of the first input the task's clocks follow.
+const (
+	ownerMark  = "tidemark-owner:"
+	clocksMark = "tidemark-clocks:"
+)
 
-func (s *session) ownerMetadata() *string {
-	v := ownerMark + s.transactionalID()
-	if s.config.Guarantee == AtLeastOnce {
-		v = ""
+// metadata is what is committed with a task's offsets, unless it gives them up.
+func metadata(owner, clocks string) *string {
+	var parts []string
+	if owner != "" {
+		parts = append(parts, ownerMark+owner)
 	}
-	return &v
+	if clocks != "" {
+		parts = append(parts, clocksMark+clocks)
+	}
+	text := strings.Join(parts, " ")
+	return &text
 }
 
-// takeOver ends the transaction that the last owner of partitions left open. It
-// runs beside the join, which may itself be waiting for that transaction's
-// offsets. It returns which of the partitions are marked as our own.
-func (s *session) takeOver(partitions []int32) (own map[int32]bool, err error) {
-	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: s.group.Name} // not only stable ones
-	for _, p := range partitions {
-		req.AddPartition(s.group.Input, p)
+func parseMetadata(text string) (owner, clocks string) {
+	for part := range strings.FieldsSeq(text) {
+		if id, ok := strings.CutPrefix(part, ownerMark); ok {
+			owner = id
+		}
+		if c, ok := strings.CutPrefix(part, clocksMark); ok {
+			clocks = c
+		}
+	}
+	return owner, clocks
+}
+
+// takeOver ends the transaction that the last owner of partitions left open, and
+// returns what it has committed. It runs beside the join, which may itself be
+// waiting for that transaction's offsets.
+func (s *session) takeOver(topics map[string][]int32, partitions []int32) (map[int32]legacy, error) {
+	fenced := map[string]bool{"": true, s.transactionalID(): true}
+	_, err := s.committedOffsets(topics, partitions, false, func(p int32, owner, _ string) error {
+		if fenced[owner] {
+			return nil
+		}
+		fenced[owner] = true
+		s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
+		return txn.Fence(s.client, owner, transactionTimeout)
+	})
+	if err != nil {
+		return nil, err
+	}
+	legacies := map[int32]legacy{}
+	for {
+		stable, err := s.committedOffsets(topics, partitions, true, func(p int32, owner, clocks string) error {
+			l := legacies[p]
+			l.begun = true
+			l.own = l.own || owner != "" && owner == s.transactionalID()
+			if clocks != "" {
+				l.clocks = clocks
+			}
+			legacies[p] = l
+			return nil
+		})
+		if err != nil || stable {
+			return legacies, err
+		}
+		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take the decision down
+			return nil, err
+		}
+	}
+}
+
+// committedOffsets hands over what is committed of partitions, of each input. If
+// only what is stable is asked for, it may have to be asked again.
+func (s *session) committedOffsets(topics map[string][]int32, partitions []int32, stable bool, each func(p int32, owner, clocks string) error) (complete bool, err error) {
+	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: s.group.Name, RequireStable: stable}
+	for topic, all := range topics {
+		for _, p := range all {
+			if slices.Contains(partitions, p) {
+				req.AddPartition(topic, p)
+			}
+		}
 	}
 	var resp *sarama.OffsetFetchResponse
 	err = s.ask(func(b *sarama.Broker) (sarama.KError, error) {
@@ -40,30 +116,29 @@ func (s *session) takeOver(partitions []int32) (own map[int32]bool, err error) {
 		return resp.Err, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("owners of partitions %v: %w", partitions, err)
+		return false, fmt.Errorf("owners of partitions %v: %w", partitions, err)
 	}
-	own = map[int32]bool{}
-	fenced := map[string]bool{}
-	for _, p := range partitions {
-		block := resp.GetBlock(s.group.Input, p)
-		if block == nil {
-			return nil, fmt.Errorf("owner of partition %d: %w", p, sarama.ErrIncompleteResponse)
-		}
-		if block.Err != sarama.ErrNoError {
-			return nil, fmt.Errorf("owner of partition %d: %w", p, block.Err)
-		}
-		id, marked := strings.CutPrefix(block.Metadata, ownerMark)
-		switch {
-		case !marked:
-		case id == s.transactionalID():
-			own[p] = block.Offset >= 0
-		case !fenced[id]:
-			fenced[id] = true
-			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", id)
-			if err := txn.Fence(s.client, id, transactionTimeout); err != nil {
-				return nil, err
+	for topic, all := range topics {
+		for _, p := range all {
+			if !slices.Contains(partitions, p) {
+				continue
+			}
+			block := resp.GetBlock(topic, p)
+			switch {
+			case block == nil:
+				err = sarama.ErrIncompleteResponse
+			case block.Err == sarama.ErrUnstableOffsetCommit:
+				return false, nil
+			case block.Err != sarama.ErrNoError:
+				err = block.Err
+			case block.Offset >= 0:
+				owner, clocks := parseMetadata(block.Metadata)
+				err = each(p, owner, clocks)
+			}
+			if err != nil {
+				return false, fmt.Errorf("owner of %s/%d: %w", topic, p, err)
 			}
 		}
 	}
-	return own, nil
+	return true, nil
 }

@@ -193,7 +193,9 @@ func TestGracefulStop(t *testing.T) {
 func TestZombie(t *testing.T) {
 	c, zombie := workerCounting(t)
 	survivor := c.start(c.count(), nil)
-	has := func(n int) func() bool { return func() bool { return len(survivor.Status().Tasks) == n } }
+	has := func(n int) func() bool {
+		return func() bool { s := survivor.Status(); return s.State == processor.Running && len(s.Tasks) == n }
+	}
 	c.until(has(2))
 	c.freeze(zombie)
 	zombie.signal(syscall.SIGSTOP)

@@ -102,14 +102,16 @@ func (p *Producer) Send(topic string, partition int32, records []*sarama.Record,
 	}
 }
 
-// Begin adds partitions of a topic to the open transaction, and those for which
+// Begin adds partitions, by topic, to the open transaction, and those for which
 // something is published, ahead of their records: the commit need not do it.
-func (p *Producer) Begin(topic string, partitions []int32) {
+func (p *Producer) Begin(partitions map[string][]int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var places []place
-	for _, n := range partitions {
-		places = append(places, place{topic, n})
+	for topic, all := range partitions {
+		for _, n := range all {
+			places = append(places, place{topic, n})
+		}
 	}
 	for at, b := range p.buffers {
 		if len(b.records) > 0 {

@@ -85,7 +85,7 @@ func TestProducerBatches(t *testing.T) {
 		records[i].Key, records[i].Value = []byte("k"), fmt.Append(nil, i)
 		sent[i], times[i] = &records[i], int64(1000+i)
 	}
-	p.Begin(topic, []int32{0})
+	p.Begin(map[string][]int32{topic: {0}})
 	p.Send(topic, 0, sent[:n/2], times[:n/2])
 	p.Push()
 	p.Send(topic, 0, sent[n/2:], times[n/2:])

@@ -1,0 +1,130 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// process runs a batch of records of the task's only input, which are in the
+// transaction together or not at all.
+func (t *task) process(batch []*sarama.ConsumerMessage) {
+	t.gate.RLock()
+	defer t.gate.RUnlock()
+	if t.closed || t.session.ctx.Err() != nil {
+		return
+	}
+	for _, m := range batch {
+		if err := t.record(rawOf(m)); err != nil {
+			t.fail(err)
+			return
+		}
+	}
+	t.inputs[0].next = batch[len(batch)-1].Offset + 1
+	t.processed(len(batch))
+}
+
+// processed notes that the task has a part in the open transaction. The gate is
+// held for reading.
+func (t *task) processed(records int) {
+	if t.sendRows(sendRows) {
+		t.producer.Push()
+	}
+	t.records += records
+	if t.touched {
+		return
+	}
+	t.touched = true
+	select {
+	case t.opened <- struct{}{}:
+	default:
+	}
+}
+
+func (t *task) record(r topology.Raw) error {
+	w, err := t.core.Process(r)
+	if err != nil {
+		return t.refused(r, err)
+	}
+	return t.write(&w)
+}
+
+// write puts the effects of a call into the open transaction.
+func (t *task) write(w *topology.Writes) error {
+	for i := range w.Rows {
+		row := &w.Rows[i]
+		t.kept(row.Store).store.Put(row.Key, row.Value, row.Time)
+	}
+	for i := range w.Records {
+		if err := t.publish(&w.Records[i]); err != nil {
+			return err
+		}
+	}
+	if w.Dropped {
+		t.counts.dropped.Add(1)
+	}
+	return nil
+}
+
+func (t *task) publish(r *topology.Output) error {
+	partition, err := t.partitionOf(r.Topic, r.PartitionKey)
+	if err != nil {
+		return err
+	}
+	var headers []*sarama.RecordHeader
+	for _, h := range r.Headers {
+		headers = append(headers, &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})
+	}
+	t.producer.Publish(r.Topic, partition, r.Key, r.Value, headers, millis(r.Time))
+	t.counts.published.Add(1)
+	return nil
+}
+
+// refused does with a record what its policy says, or returns the error.
+func (t *task) refused(r topology.Raw, err error) error {
+	var e *topology.RecordError
+	if !errors.As(err, &e) {
+		return fmt.Errorf("record %s: %w", r.Position, err)
+	}
+	switch e.Policy {
+	case topology.Skip:
+		t.counts.skipped.Add(1)
+		t.log.Warn("record skipped", "error", e)
+		return nil
+	case topology.DeadLetter:
+		t.counts.deadLetters.Add(1)
+		t.log.Warn("record moved to dead letters", "error", e)
+		return t.deadLetter(r, e)
+	default:
+		return e
+	}
+}
+
+// deadLetter publishes a record as it was, in the open transaction, with the
+// reason and its place in headers.
+func (t *task) deadLetter(r topology.Raw, e *topology.RecordError) error {
+	topic := t.deadLetters()
+	if err := t.ensureDeadLetters(topic); err != nil {
+		return err
+	}
+	r.Headers = append(r.Headers,
+		topology.Header{Key: "tidemark-topic", Value: []byte(r.Topic)},
+		topology.Header{Key: "tidemark-partition", Value: fmt.Append(nil, r.Partition)},
+		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)},
+		topology.Header{Key: "tidemark-node", Value: []byte(e.Node)},
+		topology.Header{Key: "tidemark-error", Value: []byte(e.Err.Error())})
+	r.Topic = topic
+	return t.publish(&topology.Output{Raw: r, PartitionKey: r.Key})
+}
+
+// millis is a time as Kafka writes it; now, if there is none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return time.Now().UnixMilli()
+	}
+	return t.UnixMilli()
+}
