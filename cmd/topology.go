@@ -4,51 +4,100 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 func (s *session) topologyCommand() command {
 	return command{
-		name: "topology",
-		help: "print what is read, kept and written; needs no Kafka",
+		name: "topology", args: "[mermaid | diff OLD.json]",
+		help: "print what is read, kept and written, or how that has changed; needs no Kafka",
+		more: `With -o json it prints a description to be kept; with mermaid, a flowchart for
+Mermaid. Diff compares the program with a kept description (- for standard
+input), and says of each difference what it means to start the program where
+the old one has run: safe, needs reset, or breaking. It exits with 4 unless all
+are safe. With -o json it prints them as a list.`,
 		run: func(_ context.Context, args []string) error {
-			if err := arguments(args, 0, 0, "none"); err != nil {
-				return err
+			if len(args) == 0 {
+				args = []string{"print"}
+			}
+			sub, args := args[0], args[1:]
+			switch sub {
+			case "print", "mermaid":
+				if err := arguments(args, 0, 0, "none"); err != nil {
+					return err
+				}
+			case "diff":
+				if err := arguments(args, 1, 1, "OLD.json"); err != nil {
+					return err
+				}
+			default:
+				return usage("there is no \"topology %s\"%s", sub, suggestion(sub, []string{"mermaid", "diff"}))
 			}
 			topo, err := s.topology()
-			if err != nil {
-				return err
+			switch {
+			case err != nil:
+			case sub == "diff":
+				return s.diff(topo, args[0])
+			case sub == "mermaid":
+				_, err = fmt.Fprint(s.stdout, topo.Mermaid())
+			case s.settings.output == "json":
+				return s.writeJSON(topo)
+			default:
+				_, err = fmt.Fprint(s.stdout, topo)
 			}
-			if s.settings.output == "json" {
-				return s.writeJSON(groups(topo))
-			}
-			_, err = fmt.Fprint(s.stdout, topo)
 			return err
 		},
 	}
 }
 
-// A group is one of a topology's, for -o json.
-type group struct {
-	Group     string   `json:"group"`
-	Input     string   `json:"input"`
-	Table     string   `json:"table"`
-	Changelog string   `json:"changelog"`
-	Outputs   []string `json:"outputs"`
-	Sinks     []string `json:"sinks"`
+// diff compares a kept description with the program's topology.
+func (s *session) diff(topo *topology.Topology, file string) error {
+	var old []byte
+	var err error
+	if file == "-" {
+		file = "standard input"
+		old, err = io.ReadAll(s.stdin)
+	} else {
+		old, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return err
+	}
+	is, err := json.Marshal(topo)
+	if err != nil {
+		return err
+	}
+	found, err := topology.Diff(old, is)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if s.settings.output == "json" {
+		err = s.writeJSON(append([]topology.Difference{}, found...))
+	} else {
+		err = s.writeDifferences(found)
+	}
+	unsafe := 0
+	for _, d := range found {
+		if d.Level != topology.Safe {
+			unsafe++
+		}
+	}
+	if err == nil && unsafe > 0 {
+		err = &failure{exitDiffers, fmt.Errorf("%s not safe", counted(int64(unsafe), "difference is", "differences are"))}
+	}
+	return err
 }
 
-func groups(topo *topology.Topology) []group {
-	all := []group{}
-	for _, g := range singles(topo) {
-		one := group{g.Name, g.Input, g.Store, g.Table, append([]string{}, g.Outputs...), []string{}}
-		for _, sink := range g.Sinks {
-			one.Sinks = append(one.Sinks, sink.String())
-		}
-		all = append(all, one)
+func (s *session) writeDifferences(found []topology.Difference) error {
+	t := tabwriter.NewWriter(s.stdout, 0, 0, 3, ' ', 0)
+	for _, d := range found {
+		fmt.Fprintf(t, "%s\t%s: %s\n", d.Level, d.What, d.Text)
 	}
-	return all
+	return t.Flush()
 }
 
 // writeJSON writes a value for programs.

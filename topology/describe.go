@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"reflect"
@@ -79,7 +80,13 @@ type repartitionDescription struct {
 // tables and topics, with codecs by name. It is stable and sorted, whatever the
 // order of the declaration; only the numbers of steps without a name follow it.
 // [Diff] compares two of them.
-func (t *Topology) MarshalJSON() ([]byte, error) { return json.Marshal(t.describe()) }
+func (t *Topology) MarshalJSON() ([]byte, error) {
+	var data bytes.Buffer
+	out := json.NewEncoder(&data)
+	out.SetEscapeHTML(false)
+	err := out.Encode(t.describe())
+	return data.Bytes(), err
+}
 
 func (t *Topology) describe() *description {
 	d := &description{
@@ -156,9 +163,14 @@ func (t *Topology) describeStore(g *Group, s *StateStore) storeDescription {
 		d.Key, d.Value = x.key, x.value
 	}
 	for _, n := range g.order {
-		if slices.ContainsFunc(n.stores, func(k *kept) bool { return k.name == s.Name }) {
+		if i := slices.IndexFunc(n.stores, func(k *kept) bool { return k.name == s.Name }); i >= 0 {
+			k := n.stores[i]
+			d.Windows, d.Grace, d.TTL = k.windows, k.grace, k.life
 			d.KeptBy = append(d.KeptBy, n.kind())
 			d.Sources = append(d.Sources, n.sources()...)
+			if s.Table {
+				break // others only read it
+			}
 		}
 	}
 	for _, sink := range s.Sinks {

@@ -1,9 +1,6 @@
 package topology
 
-import (
-	"cmp"
-	"strings"
-)
+import "cmp"
 
 // stores compares the stores of groups that were there before. Those of a new
 // group begin with it.
@@ -68,8 +65,8 @@ func (c *comparison) rows(what string, old, s *storeDescription) {
 
 // made compares what makes the rows.
 func (c *comparison) made(what string, old, s *storeDescription) {
-	if was, is := strings.Join(old.KeptBy, " and "), strings.Join(s.KeptBy, " and "); was != is {
-		c.note(NeedsReset, what, "it is kept by %s, was by %s: the rows that are there were made otherwise", is, was)
+	if !meet(old.KeptBy, s.KeptBy) {
+		c.note(NeedsReset, what, "it is kept by %s, was by %s: the rows that are there were made otherwise", list(s.KeptBy), list(old.KeptBy))
 	}
 	if gone := without(old.Sources, s.Sources); gone != nil {
 		c.note(NeedsReset, what, "it is not made from %s any more, and holds what was: it is made from %s", list(gone), list(s.Sources))

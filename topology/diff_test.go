@@ -181,9 +181,9 @@ func TestDiffOfText(t *testing.T) {
 		`"stores":[{"name":"s","group":"a-s","keptBy":["count"],"sources":["in"],"value":"V"}]}`
 	for _, test := range []struct{ name, in, was, is, want string }{
 		{"an application", `"a`, `"a`, `"b`, `needs reset  application b: it was a: groups, changelogs and local tables are named after it, so everything begins anew`},
-		{"windows", `"V"`, `"V"`, `"V","windows":"tumbling 1h0m0s"`, `needs reset  store s: its windows are tumbling 1h0m0s, were none: the old ones would stay beside the new ones`},
-		{"grace", `"V"`, `"V","grace":"1m0s"`, `"V","grace":"2m0s"`, `safe         store s: its grace is 2m0s, was 1m0s: from now on`},
-		{"a time to live", `"V"`, `"V","ttl":"1m0s"`, `"V"`, `safe         store s: its rows live for ever, was 1m0s; those that are due now go soon`},
+		{"windows", `"V"`, `"V"`, `"V","windows":"tumbling 1h"`, `needs reset  store s: its windows are tumbling 1h, were none: the old ones would stay beside the new ones`},
+		{"grace", `"V"`, `"V","grace":"1m"`, `"V","grace":"2m"`, `safe         store s: its grace is 2m, was 1m: from now on`},
+		{"a time to live", `"V"`, `"V","ttl":"1m"`, `"V"`, `safe         store s: its rows live for ever, was 1m; those that are due now go soon`},
 		{"a type's package", `"V"`, `"codec.JSON[main.Order]"`, `"codec.JSON[shop.Order]"`, ``},
 		{"a codec's package", `"V"`, `"main.JSON[main.Order]"`, `"codec.JSON[main.Order]"`, `breaking     store s: its values are encoded by codec.JSON[main.Order], were by main.JSON[main.Order]: its changelog was written by the old one`},
 		{"a field that is not known here", `"V"`, `"V"`, `"V","color":"blue"`, ``},

@@ -18,6 +18,8 @@ type kept struct {
 	texts       *texts // nil if nobody reads its rows
 	handle      any    // Store[K, V], with its codecs
 
+	windows, grace, life string // as descriptions have them, "" for none
+
 	ttl          int64                                     // in milliseconds, 0 for never; not of windows
 	deadline     func(key, value []byte, time int64) int64 // nil for rows that stay
 	partitionKey func(key []byte) []byte                   // nil if it is the key

@@ -51,6 +51,7 @@ func (c *chart) group(t *Topology, number int, g *Group) {
 			c.link(stores[s.Name], "-->", c.shape("sink "+sink.String(), sink.String(), `{{%s}}`))
 		}
 	}
+	keeper := map[string]*node{}
 	for _, n := range g.order {
 		for _, up := range n.ups {
 			from, fromInside := ids[up]
@@ -62,7 +63,12 @@ func (c *chart) group(t *Topology, number int, g *Group) {
 			c.link(c.end(t, up, ids), "-->", c.end(t, n, ids))
 		}
 		for _, k := range n.stores {
-			inside("%s --- %s", ids[n], stores[k.name])
+			arrow := "---"
+			if s := g.store(k.name); s.Table && keeper[k.name] != nil { // it reads the table
+				arrow = "-.-"
+			}
+			keeper[k.name] = n
+			inside("%s %s %s", ids[n], arrow, stores[k.name])
 		}
 		if n.kind() == "route" {
 			c.link(ids[n], "-->", c.shape("route", "the topic chosen for each record", `([%s])`))

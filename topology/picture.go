@@ -85,13 +85,14 @@ func (t *Topology) edges(g *Group) (edges [][2]string) {
 		}
 		for _, k := range n.stores {
 			s := g.store(k.name)
-			to := "changelog " + s.Changelog
+			to := "changelog " + s.Changelog + k.remark()
 			if !s.Table {
 				to = "store " + s.Name + ", " + to
 			}
-			if keeper[k.name] == nil {
+			if first := keeper[k.name]; first == nil {
 				keeper[k.name] = n
-			} else if s.Table {
+			} else if s.Table { // it reads the table
+				edges = append(edges, [2]string{first.name, n.name})
 				continue
 			}
 			edges = append(edges, [2]string{n.name, to})
@@ -124,6 +125,24 @@ func (t *Topology) remark(n *node) string {
 		return " (repartition, 1 partition)"
 	}
 	return fmt.Sprintf(" (repartition, %d partitions)", r.Partitions)
+}
+
+// remark says of a store for what time its rows are.
+func (s *kept) remark() string {
+	var about []string
+	if s.windows != "" {
+		about = append(about, s.windows)
+	}
+	if s.grace != "" {
+		about = append(about, "grace "+s.grace)
+	}
+	if s.life != "" {
+		about = append(about, "kept "+s.life)
+	}
+	if about == nil {
+		return ""
+	}
+	return " (" + strings.Join(about, ", ") + ")"
 }
 
 func (t *Topology) repartition(topic string) (RepartitionTopic, bool) {

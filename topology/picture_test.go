@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -50,6 +51,15 @@ func shopOrders(b *topology.Builder) {
 		topology.Topic[string, order]{Name: "orders-by-customer", Partitions: 12})
 	paid := topology.Count(byCustomer, topology.Store[string, int64]{Name: "paid-orders", EveryChange: true})
 	topology.Publish(paid, topology.Topic[string, int64]{Name: "paid-order-counts"})
+
+	hourly := topology.Window(byCustomer, topology.Hopping{Size: time.Hour, Advance: 5 * time.Minute, Grace: time.Minute})
+	topology.Count(hourly, topology.Store[topology.Windowed[string], int64]{Name: "paid-orders-hourly"})
+
+	states := topology.Broadcast(b, topology.Topic[string, string]{Name: "states", Key: codec.String{}, Value: codec.String{}},
+		topology.Store[string, string]{Name: "state-names"})
+	state := func(_ string, o order) (string, bool) { return o.State, true }
+	named := topology.JoinGlobal(orders, states, state, topology.Inner(func(_ string, _ order, name string) string { return name }))
+	topology.Publish(named, topology.Topic[string, string]{Name: "state-changes", Value: codec.String{}})
 }
 
 func shopCustomers(b *topology.Builder) {
@@ -57,6 +67,9 @@ func shopCustomers(b *topology.Builder) {
 	rows := topology.Materialize(b, customers, topology.Store[string, string]{Name: "customer-rows"})
 	topology.Sync(rows, &memory{`"one" & two`})
 	topology.Sync(rows, &memory{"another"})
+	calls := topology.Consume(b, topology.Topic[string, string]{Name: "calls", Key: codec.String{}, Value: codec.String{}})
+	callers := topology.Join(calls, rows, topology.Left(func(_, call string, name *string) string { return call }))
+	topology.Publish(callers, topology.Topic[string, string]{Name: "callers", Value: codec.String{}})
 	names := topology.MapValues(topology.ToStream(rows), func(_ string, c topology.Change[string]) int64 { return 1 })
 	topology.Aggregate(names, topology.Store[string, int64]{Name: "changes-of-name", Value: codec.Int64{}}, add)
 }

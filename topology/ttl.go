@@ -17,7 +17,7 @@ func (s *kept) expires(ttl time.Duration) {
 	if ttl <= 0 {
 		return
 	}
-	s.ttl = ttl.Milliseconds()
+	s.ttl, s.life = ttl.Milliseconds(), millisText(ttl.Milliseconds())
 	s.deadline = func(_, _ []byte, time int64) int64 {
 		if time > math.MaxInt64-s.ttl {
 			return never

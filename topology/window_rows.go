@@ -41,6 +41,7 @@ func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K]
 	}
 	table.ordered = w.kind != fixed
 	table.deadline = rowsOf.deadline(ttl)
+	table.windows, table.grace, table.life = w.String(), w.graceText(), millisText(ttl)
 	return &rowsOf
 }
 
