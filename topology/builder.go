@@ -93,6 +93,9 @@ func (b *Builder) Build() (*Topology, error) {
 	}
 	for _, g := range b.globals {
 		t.stores[g.Store], t.handles[g.Store] = g.texts, g.handle
+		if _, consumed := t.topics[g.Topic]; !consumed {
+			t.topics[g.Topic], t.handles[g.Topic] = g.texts, g.from
+		}
 	}
 	for _, part := range parts {
 		t.groups = append(t.groups, b.group(part))

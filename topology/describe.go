@@ -108,6 +108,7 @@ func (t *Topology) describe() *description {
 	}
 	for _, g := range t.globals() {
 		x := t.stores[g.Store]
+		read[g.Topic] = true
 		d.Globals = append(d.Globals, globalDescription{Store: g.Store, Topic: g.Topic, Key: x.key, Value: x.value})
 	}
 	for _, name := range sorted(t.topics) {

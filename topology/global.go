@@ -17,6 +17,7 @@ type global struct {
 	policies Policies
 	texts    texts
 	handle   any // Store[K, V], with its codecs
+	from     any // Topic[K, V]
 }
 
 // Broadcast keeps a topic on every instance, which has read all of it before
@@ -38,7 +39,7 @@ func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalT
 	if rows.Value == nil {
 		rows.Value = from.Value
 	}
-	g := &global{node: b.add("global table " + rows.Name), Global: Global{Store: rows.Name, Topic: from.Name}, policies: from.Policies, handle: rows}
+	g := &global{node: b.add("global table " + rows.Name), Global: Global{Store: rows.Name, Topic: from.Name}, policies: from.Policies, handle: rows, from: from}
 	g.source, g.global = true, true
 	if from.Key != nil && from.Value != nil {
 		if !sameCodec(rows.Key, from.Key) || !sameCodec(rows.Value, from.Value) {

@@ -24,7 +24,7 @@ import (
 type Topology struct {
 	application string
 	groups      []*Group
-	topics      map[string]texts // inputs and outputs, by name
+	topics      map[string]texts // inputs, outputs and those of global tables, by name
 	stores      map[string]texts // by name
 	changelogs  map[string]texts // the same, by the name of the topic
 	handles     map[string]any   // each Topic[K, V] and Store[K, V], with its codecs
