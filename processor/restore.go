@@ -75,7 +75,10 @@ func (k *kept) open(ctx context.Context) error {
 	}
 	retention := k.topics.retention[k.Changelog]
 	dir := filepath.Join(k.config.StateDir, k.Name, strconv.Itoa(int(k.partition)))
-	s, wiped, err := store.Open(dir, store.Options{EveryChange: k.EveryChange, Ordered: k.Ordered, Deadline: k.Deadline}, func(o store.Origin) error {
+	s, wiped, err := store.Open(dir, store.Options{
+		EveryChange: k.EveryChange, Ordered: k.Ordered,
+		Deadline: k.Deadline, DeadlineName: k.DeadlineName, DeadlineByKey: k.DeadlineByKey,
+	}, func(o store.Origin) error {
 		switch {
 		case o.Position == 0: // it has no rows
 			return nil

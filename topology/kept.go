@@ -22,6 +22,8 @@ type kept struct {
 
 	ttl          int64                                     // in milliseconds, 0 for never; not of windows
 	deadline     func(key, value []byte, time int64) int64 // nil for rows that stay
+	deadlineName string                                    // with its figures
+	keyDeadline  bool                                      // the deadline lies in the key
 	partitionKey func(key []byte) []byte                   // nil if it is the key
 }
 
@@ -50,6 +52,11 @@ type StateStore struct {
 	// math.MaxInt64 for never. Nil if no row ever is.
 	Deadline func(key, value []byte, time int64) int64
 
+	// DeadlineName is another one for another Deadline, whose rows are to be put in
+	// order anew. DeadlineByKey says that a row's deadline depends on its key alone.
+	DeadlineName  string
+	DeadlineByKey bool
+
 	// PartitionKey returns what of a row's key decides about its partition. Nil if
 	// the whole key does.
 	PartitionKey func(key []byte) []byte
@@ -58,7 +65,8 @@ type StateStore struct {
 func (s *kept) state(b *Builder) StateStore {
 	return StateStore{
 		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, EveryChange: s.everyChange, Ordered: s.ordered,
-		Sinks: append([]Sink(nil), s.sinks...), Deadline: s.deadline, PartitionKey: s.partitionKey,
+		Sinks: append([]Sink(nil), s.sinks...), PartitionKey: s.partitionKey,
+		Deadline: s.deadline, DeadlineName: s.deadlineName, DeadlineByKey: s.keyDeadline,
 	}
 }
 

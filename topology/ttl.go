@@ -18,6 +18,7 @@ func (s *kept) expires(ttl time.Duration) {
 		return
 	}
 	s.ttl, s.life = ttl.Milliseconds(), millisText(ttl.Milliseconds())
+	s.deadlineName = "TTL " + ttl.String()
 	s.deadline = func(_, _ []byte, time int64) int64 {
 		if time > math.MaxInt64-s.ttl {
 			return never

@@ -40,7 +40,8 @@ func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K]
 		b.wrong("store %q: TTL is %v, but windows change for %v: %s", rows.Name, rows.TTL, time.Duration(w.life)*time.Millisecond, w.lifeReason())
 	}
 	table.ordered = w.kind != fixed
-	table.deadline = rowsOf.deadline(ttl)
+	table.deadline, table.keyDeadline = rowsOf.deadline(ttl), true
+	table.deadlineName = w.String() + " for " + millisText(ttl)
 	table.windows, table.grace, table.life = w.String(), w.graceText(), millisText(ttl)
 	return &rowsOf
 }
