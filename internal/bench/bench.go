@@ -43,12 +43,16 @@ const (
 	rate   = "records/s"
 	cpu    = "CPU µs/record"
 	memory = "peak MiB"
+	disk   = "state MiB" // what the local tables take
 )
 
 var measures = []measure{
 	{"hello", "tidemark: journal → table → Redis, 10,000 keys", drain("tidemark", hello, false), "floor-hello", "goka-hello"},
 	{"count", "tidemark: journal → count of each key → Redis, 10,000 keys", drain("tidemark", count, false), "floor-count", "goka-count"},
 	{"publish", "count, and every count a record of an output topic", drain("tidemark", publish, false), "floor-count", "goka-count"},
+	{"windowed", "tidemark: journal → count of each key in each minute → Redis", drain("tidemark", windowed, false), "floor-count", "goka-count"},
+	{"joined", "tidemark: journal joined with a table of 10,000 rows → table → Redis", drain("tidemark", joined, false), "floor-hello", "goka-hello"},
+	{"repartition", "tidemark: journal → other keys → repartition topic → count → Redis", drain("tidemark", repartition, false), "floor-count", "goka-count"},
 	{"hello-1m", "hello with 1,000,000 keys", drain("tidemark", hello, true), "floor-hello-1m", ""},
 	{"count-1m", "count with 1,000,000 keys", drain("tidemark", count, true), "floor-count-1m", ""},
 	{"floor-hello", "consumer → MSET: no table, no changelog", drain("floor", hello, false), "floor-hello", "goka-hello"},

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"time"
 )
 
@@ -18,7 +20,7 @@ func drain(program, work string, many bool) func(context.Context, *bench) (figur
 		if many {
 			journal = b.many
 		}
-		if err := journal.prepare(b.kafka); err != nil {
+		if err := journal.prepare(b.kafka, work); err != nil {
 			return nil, err
 		}
 		j, clean, err := b.job(program, work, journal.topic())
@@ -26,6 +28,7 @@ func drain(program, work string, many bool) func(context.Context, *bench) (figur
 			return nil, err
 		}
 		defer clean()
+		j.Side = journal.sideTopic()
 		if work == publish {
 			if err := b.kafka.Create(j.output(), journal.partitions); err != nil {
 				return nil, err
@@ -46,9 +49,11 @@ func drain(program, work string, many bool) func(context.Context, *bench) (figur
 			return nil, err
 		}
 		n := float64(journal.records)
-		return figures{
-			rate: n / took.Seconds(), cpu: cost.cpu.Seconds() * 1e6 / n, memory: cost.peakMiB,
-		}, nil
+		f := figures{rate: n / took.Seconds(), cpu: cost.cpu.Seconds() * 1e6 / n, memory: cost.peakMiB}
+		if f[disk], err = sizeMiB(j.State); err != nil {
+			return nil, err
+		}
+		return f, nil
 	}
 }
 
@@ -57,7 +62,7 @@ func drain(program, work string, many bool) func(context.Context, *bench) (figur
 func (b *bench) untilFinal(ctx context.Context, c *child, final outcome) (time.Duration, error) {
 	tail := make([]string, len(final.tail))
 	for i, key := range final.tail {
-		tail[i] = redisKey(key)
+		tail[i] = final.redisKey(key)
 	}
 	said := time.Now()
 	for {
@@ -90,8 +95,8 @@ func (b *bench) untilFinal(ctx context.Context, c *child, final outcome) (time.D
 
 func (b *bench) differentAll(ctx context.Context, final outcome) (int, error) {
 	keys := make([]string, len(final.last))
-	for key := range keys {
-		keys[key] = redisKey(key)
+	for row := range keys {
+		keys[row] = final.redisKey(row)
 	}
 	return b.different(ctx, keys, final.want)
 }
@@ -105,4 +110,20 @@ func (b *bench) different(ctx context.Context, keys []string, want func(i int) [
 		}
 	})
 	return n, err
+}
+
+// sizeMiB returns how much a directory holds.
+func sizeMiB(dir string) (float64, error) {
+	var bytes int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			bytes += info.Size()
+		}
+		return err
+	})
+	return float64(bytes) / (1 << 20), err
 }

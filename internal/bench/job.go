@@ -23,6 +23,7 @@ type job struct {
 	Work        string   `json:"work"`
 	Application string   `json:"application"`
 	Topic       string   `json:"topic"`
+	Side        string   `json:"side"` // the table's topic, of a join
 	Partitions  int32    `json:"partitions"`
 	Brokers     []string `json:"brokers"`
 	Redis       string   `json:"redis"`

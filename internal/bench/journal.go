@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"time"
 
+	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A journal is a topic of records that follow from their numbers, so that its
@@ -23,12 +26,24 @@ const (
 	hello   = "hello"   // journal → table → Redis
 	count   = "count"   // journal → count of each key → Redis
 	publish = "publish" // count, and every count is a record of an output topic
+
+	windowed    = "windowed"    // journal → count of each key in each minute → Redis
+	joined      = "joined"      // journal, each record joined with a row of another table → table → Redis
+	repartition = "repartition" // journal → other keys → repartition topic → count → Redis
+)
+
+// noon is the time of the first record; the others follow a millisecond apart.
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	minute    = time.Minute
+	perMinute = int(time.Minute / time.Millisecond) // records
 )
 
 const store = "hello-state-store"
 
 func (j journal) topic() string {
-	return fmt.Sprintf("tidemark-bench-journal-%d-%d-%d", j.records, j.keys, j.partitions)
+	return fmt.Sprintf("tidemark-bench-timed-%d-%d-%d", j.records, j.keys, j.partitions)
 }
 
 // keyOf returns the number of the i-th record's key: evenly distributed, in no order.
@@ -41,7 +56,21 @@ func (j journal) keyOf(i int) int {
 
 func keyName(key int) string { return fmt.Sprintf("testid-%07d", key) }
 
-func redisKey(key int) string { return store + ":" + keyName(key) }
+// otherName is the key that a record is repartitioned by.
+func otherName(key string) string { return "other-" + key }
+
+// sideTopic holds one record for each key, older than those of the journal.
+func (j journal) sideTopic() string { return j.topic() + "-side" }
+
+func (j journal) side() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for key := range j.keys {
+			if !yield(keyName(key), value(key)) {
+				return
+			}
+		}
+	}
+}
 
 // value returns the i-th record's value, 90 bytes of JSON.
 func value(i int) []byte {
@@ -76,14 +105,22 @@ func (j journal) all() iter.Seq2[string, []byte] {
 	}
 }
 
-// prepare fills the topic, unless an earlier run has done so.
-func (j journal) prepare(c *referee.Cluster) error {
-	there, err := c.Exists(j.topic())
+// prepare fills the topics that a work reads, unless an earlier run has done so.
+func (j journal) prepare(c *referee.Cluster, work string) error {
+	err := j.fill(c, j.topic(), j.records, noon, j.all())
+	if work == joined && err == nil {
+		err = j.fill(c, j.sideTopic(), j.keys, noon.Add(-time.Hour), j.side())
+	}
+	return err
+}
+
+func (j journal) fill(c *referee.Cluster, topic string, records int, from time.Time, all iter.Seq2[string, []byte]) error {
+	there, err := c.Exists(topic)
 	if err != nil {
 		return err
 	}
 	if there {
-		ends, err := c.Ends(j.topic())
+		ends, err := c.Ends(topic)
 		if err != nil {
 			return err
 		}
@@ -91,44 +128,71 @@ func (j journal) prepare(c *referee.Cluster) error {
 		for _, e := range ends {
 			sum += e
 		}
-		if sum == int64(j.records) {
+		if sum == int64(records) {
 			return nil
 		}
-		return fmt.Errorf("topic %s has %d records, not %d: was a run interrupted? -drop removes it", j.topic(), sum, j.records)
+		return fmt.Errorf("topic %s has %d records, not %d: was a run interrupted? -drop removes it", topic, sum, records)
 	}
-	if err := c.Create(j.topic(), j.partitions); err != nil {
+	if err := c.Create(topic, j.partitions); err != nil {
 		return err
 	}
-	return c.Fill(j.topic(), j.all())
+	return c.Fill(topic, from, all)
 }
 
-// An outcome is what Redis holds of each key when everything is done.
+// An outcome is what Redis holds of each row when everything is done. A row is
+// that of a key, or of a key in a minute.
 type outcome struct {
+	journal
 	work        string
-	last, times []int32 // by key: the number of its last record, how many it has
-	tail        []int   // the keys of the last records: final only when all the rest is
+	last, times []int32 // by row: the number of its last record, how many it has
+	tail        []int   // the rows of the last records: final only when all the rest is
 }
 
 func (j journal) outcome(work string) outcome {
-	o := outcome{work: work, last: make([]int32, j.keys), times: make([]int32, j.keys)}
+	o := outcome{journal: j, work: work}
+	rows := j.keys
+	if work == windowed {
+		rows *= (j.records-1)/perMinute + 1
+	}
+	o.last, o.times = make([]int32, rows), make([]int32, rows)
 	for i := range j.records {
-		key := j.keyOf(i)
-		o.last[key] = int32(i)
-		o.times[key]++
+		row := j.keyOf(i)
+		if work == windowed {
+			row += i / perMinute * j.keys
+		}
+		o.last[row] = int32(i)
+		o.times[row]++
 		if i >= j.records-40 {
-			o.tail = append(o.tail, key)
+			o.tail = append(o.tail, row)
 		}
 	}
 	return o
 }
 
-// want returns what Redis must hold of a key, nil for nothing.
-func (o outcome) want(key int) []byte {
-	switch {
-	case o.times[key] == 0:
-		return nil
-	case o.work == hello:
-		return value(int(o.last[key]))
+// redisKey returns the key of a row.
+func (o outcome) redisKey(row int) string {
+	name := keyName(row % o.keys)
+	switch o.work {
+	case repartition:
+		name = otherName(name)
+	case windowed:
+		start := noon.Add(time.Duration(row/o.keys) * minute)
+		data, err := (topology.WindowedCodec[string]{Key: codec.String{}}).Encode(topology.Windowed[string]{Key: name, Start: start, End: start.Add(minute)})
+		if err != nil {
+			panic(err) // of a string
+		}
+		name = string(data)
 	}
-	return binary.BigEndian.AppendUint64(nil, uint64(o.times[key]))
+	return store + ":" + name
+}
+
+// want returns what Redis must hold of a row, nil for nothing.
+func (o outcome) want(row int) []byte {
+	switch {
+	case o.times[row] == 0:
+		return nil
+	case o.work == hello, o.work == joined:
+		return value(int(o.last[row]))
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(o.times[row]))
 }

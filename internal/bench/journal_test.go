@@ -32,7 +32,7 @@ func TestOutcomeFollowsFromJournal(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	for patterns, want := range map[string]int{"hello": 1, "hello,count-1m": 2, "goka-*": 5, "*": len(measures)} {
+	for patterns, want := range map[string]int{"hello": 1, "hello,count-1m": 2, "goka-*": 5, "windowed,joined,repartition": 3, "*": len(measures)} {
 		chosen, err := choose(patterns)
 		if err != nil || len(chosen) != want {
 			t.Errorf("%q: %d measures, want %d (%v)", patterns, len(chosen), want, err)

@@ -13,7 +13,7 @@ import (
 // restore measures how fast a table comes back from its changelog, which has a
 // record for each of the journal's, into an empty directory.
 func restore(ctx context.Context, b *bench) (figures, error) {
-	if err := b.many.prepare(b.kafka); err != nil {
+	if err := b.many.prepare(b.kafka, hello); err != nil {
 		return nil, err
 	}
 	j, clean, err := b.job("tidemark", hello, b.many.topic())

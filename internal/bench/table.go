@@ -93,12 +93,12 @@ func printTable(w io.Writer, h head, found []finding) error {
 	fmt.Fprintf(w, "%s, %s, %d cores: %s\n", h.Date, h.CPU, h.Cores, strings.Join(versions, ", "))
 	fmt.Fprintf(w, "%d records of 90 bytes, medians of %d runs, CPU and memory of the process, its start included\n\n", h.Records, h.Runs)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "measure\trecords/s\tCPU µs/record\tpeak MiB\t× floor\t× goka\t\n")
+	fmt.Fprintf(t, "measure\trecords/s\tCPU µs/record\tpeak MiB\tstate MiB\t× floor\t× goka\t\n")
 	for _, f := range found {
 		if _, ok := f.figures[cpu]; !ok {
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.0f\t%s\t%s\t\n", f.name, f.figures[rate], f.figures[cpu], f.figures[memory],
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.0f\t%.1f\t%s\t%s\t\n", f.name, f.figures[rate], f.figures[cpu], f.figures[memory], f.figures[disk],
 			ratio(f, f.floor, found), ratio(f, f.goka, found))
 	}
 	if err := t.Flush(); err != nil {

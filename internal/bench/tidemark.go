@@ -21,16 +21,31 @@ type tidemark struct {
 func newTidemark(j job) (program, error) {
 	b := topology.NewBuilder(j.Application)
 	journal := topology.Topic[string, state]{Name: j.Topic, Key: codec.String{}, Value: codec.JSON[state]{}}
+	raw := topology.Topic[string, []byte]{Name: j.Topic, Key: codec.String{}, Value: codec.Bytes{}} // no function looks at the values
 	redis := &sinks.Redis{Addr: j.Redis}
-	if j.Work == hello {
+	counts := topology.Store[string, int64]{Name: store}
+	switch j.Work {
+	case hello:
 		rows := topology.Store[string, state]{Name: store, EveryChange: j.EveryChange}
 		topology.Sync(topology.Materialize(b, journal, rows), redis)
-	} else {
-		counts := topology.Count(topology.Consume(b, journal), topology.Store[string, int64]{Name: store})
-		topology.Sync(counts, redis)
+	case count, publish:
+		table := topology.Count(topology.Consume(b, journal), counts)
+		topology.Sync(table, redis)
 		if j.Work == publish {
-			topology.Publish(counts, topology.Topic[string, int64]{Name: j.output()})
+			topology.Publish(table, topology.Topic[string, int64]{Name: j.output()})
 		}
+	case windowed:
+		minutes := topology.Window(topology.Consume(b, journal), topology.Tumbling{Size: minute, Grace: minute})
+		topology.Sync(topology.Count(minutes, topology.Store[topology.Windowed[string], int64]{Name: store}), redis)
+	case joined:
+		side := topology.Topic[string, []byte]{Name: j.Side, Key: codec.String{}, Value: codec.Bytes{}}
+		rows := topology.Materialize(b, side, topology.Store[string, []byte]{Name: "side"})
+		both := topology.Join(topology.Consume(b, raw), rows, topology.Inner(func(_ string, left, _ []byte) []byte { return left }))
+		topology.Sync(topology.ToTable(both, topology.Store[string, []byte]{Name: store, Value: codec.Bytes{}}), redis)
+	case repartition:
+		other := topology.SelectKey(topology.Consume(b, raw), func(key string, _ []byte) string { return otherName(key) })
+		through := topology.Topic[string, []byte]{Name: j.Application + "-others"}
+		topology.Sync(topology.Count(topology.Repartition(other, through), counts), redis)
 	}
 	topo, err := b.Build()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // Fill writes records to a topic as fast as one client can, keys in order, and
-// returns when all of them are acknowledged.
-func (c *Cluster) Fill(topic string, records iter.Seq2[string, []byte]) error {
+// returns when all of them are acknowledged. Their times are a millisecond apart.
+func (c *Cluster) Fill(topic string, from time.Time, records iter.Seq2[string, []byte]) error {
 	cfg := Config()
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.Flush.Frequency = 2 * time.Millisecond
@@ -39,7 +39,8 @@ func (c *Cluster) Fill(topic string, records iter.Seq2[string, []byte]) error {
 		}
 	}()
 	for key, value := range records {
-		producer.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(key), Value: sarama.ByteEncoder(value)}
+		producer.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(key), Value: sarama.ByteEncoder(value), Timestamp: from}
+		from = from.Add(time.Millisecond)
 	}
 	producer.AsyncClose() // flushes, then ends both loops above
 	if err := <-refused; err != nil {

@@ -20,7 +20,7 @@ func TestReadSeesOnlyWhatIsCommitted(t *testing.T) {
 	if err := c.Create("journal", 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Fill("journal", maps.All(map[string][]byte{"plain": []byte("1")})); err != nil {
+	if err := c.Fill("journal", time.UnixMilli(0), maps.All(map[string][]byte{"plain": []byte("1")})); err != nil {
 		t.Fatal(err)
 	}
 	producer := transactional(t, brokers)
