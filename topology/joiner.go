@@ -49,6 +49,8 @@ const (
 	sideRight
 )
 
+func (s side) opposite() side { return sideRight - s }
+
 // leaves reports whether a record of a side has a result without one of the other.
 func (j Joiner[K, L, R, O]) leaves(s side) bool {
 	return j.kind == outer || j.kind == left && s == sideLeft

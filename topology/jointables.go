@@ -17,6 +17,7 @@ func JoinTables[K, L, R, O any](l Table[K, L], r Table[K, R], rows Store[K, O], 
 	b.sameKeys(n, left.node, left.key, right.node, right.key, faulty)
 	values, _ := any(left.value).(codec.Codec[O])
 	table, rows := keep(b, n, "join", left.name, rows, left.key, values, faulty)
+	table.expires(rows.TTL)
 	down := &stream[K, O]{node: n, key: rows.Key, value: rows.Value, windows: left.windows, faulty: faulty}
 	left.needsOld = left.needsOld || by.leaves(sideLeft)
 	right.needsOld = right.needsOld || by.leaves(sideRight)

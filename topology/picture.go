@@ -175,7 +175,7 @@ func (n *node) kind() string {
 		return "publish"
 	case strings.HasPrefix(n.name, "branch "):
 		return "branch"
-	case n.global, strings.Trim(last, "0123456789") == "", slices.ContainsFunc(n.stores, func(k *kept) bool { return k.name == last }):
+	case n.global, strings.Trim(last, "0123456789") == "", slices.ContainsFunc(n.stores, func(k *kept) bool { return k.name == last || strings.HasPrefix(k.name, last+"-") }):
 		return verb
 	}
 	return n.name
