@@ -19,8 +19,10 @@ func (d *demo) progress() (stop func()) {
 	write := func(end string) {
 		s := d.processor.Status()
 		var lag, unsynced int64
+		for _, n := range behind(s) {
+			lag += n
+		}
 		for _, t := range s.Tasks {
-			lag += t.Lag
 			for _, k := range t.Sinks {
 				unsynced += k.Lag
 			}

@@ -61,11 +61,11 @@ func writeStatus(w io.Writer, s processor.Status) error {
 		counted(c.Records, "record", "records"), counted(c.Rows, "row", "rows"),
 		counted(c.SinkRows, "row to sinks", "rows to sinks"), counted(c.Commits, "commit", "commits"))
 	if c.Dropped+c.Skipped+c.DeadLetters > 0 {
-		fmt.Fprintf(w, "left out: %s without a key, %s skipped, %s to the dead letters\n",
+		fmt.Fprintf(w, "left out: %s without a key or value, or too late, %s skipped, %s to the dead letters\n",
 			grouped(c.Dropped), grouped(c.Skipped), grouped(c.DeadLetters))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "\nTASK\tSTATE\tCOMMITTED\tTO PROCESS\tTO RESTORE\tSINKS")
+	fmt.Fprintln(t, "\nTASK\tTABLE\tSTATE\tCOMMITTED\tTO PROCESS\tTO RESTORE\tSINKS")
 	for _, k := range s.Tasks {
 		sinks := ""
 		for i, sink := range k.Sinks {
@@ -84,7 +84,7 @@ func writeStatus(w io.Writer, s processor.Status) error {
 			}
 			committed += at.String()
 		}
-		fmt.Fprintf(t, "%s/%d\t%s\t%s\t%s\t%s\t%s\n", k.Group, k.Partition, k.State, committed, grouped(k.Lag), grouped(k.Restore), sinks)
+		fmt.Fprintf(t, "%s/%d\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Group, k.Partition, k.Table, k.State, committed, grouped(k.Lag), grouped(k.Restore), sinks)
 	}
 	return t.Flush()
 }

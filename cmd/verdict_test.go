@@ -25,6 +25,8 @@ func TestTell(t *testing.T) {
 		{verdict{sent: 5, journal: 6, due: 6, done: 4, comparisons: []comparison{right}}, 0, "agree"},
 		{verdict{sent: 5, journal: 5, due: 5, done: 5, comparisons: []comparison{right, wrong}}, exitDiffers, "b is 1, should be 2"},
 		{verdict{sent: 5, journal: 4, due: 4, done: 4, comparisons: []comparison{right}}, exitDiffers, "5 records acknowledged, 4 in the journal"},
+		{verdict{sent: 5, journal: 5, due: -1, done: 9, comparisons: []comparison{right}}, 0, "agree"},
+		{verdict{sent: 5, journal: 5, due: 5, done: 4, left: 1, comparisons: []comparison{right}}, exitDiffers, "4 processed here, 1 left"},
 		{verdict{sent: 5, journal: 5, due: 5, done: 6, comparisons: []comparison{right}}, exitDiffers, "6 processed"},
 	} {
 		var out bytes.Buffer
