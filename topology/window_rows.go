@@ -31,12 +31,9 @@ func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K]
 	}
 	ttl := max(day.Milliseconds(), w.life)
 	if rows.TTL != 0 {
-		if err := wholeMillis("TTL", rows.TTL); err != nil {
-			b.wrong("store %q: %w", rows.Name, err)
-		}
 		ttl = rows.TTL.Milliseconds()
 	}
-	if ttl < w.life {
+	if ttl < w.life && rows.TTL >= 0 {
 		b.wrong("store %q: TTL is %v, but windows change for %v: %s", rows.Name, rows.TTL, time.Duration(w.life)*time.Millisecond, w.lifeReason())
 	}
 	table.ordered = w.kind != fixed
@@ -94,7 +91,7 @@ func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
 		if err := into(it, now-w.grace); err != nil {
 			return err
 		}
-		return f.expire(now)
+		return f.rows.expire(now)
 	}
 }
 
@@ -125,14 +122,14 @@ func (f *windowFolding[K, V, A]) keyWithin(it *item[K, V], start, end int64) (*c
 	return f.window, nil
 }
 
-// expire deletes the rows that are over. Nothing downstream is told.
-func (f *folding[K, V, A]) expire(now int64) error {
-	due, err := f.rows.firstDue(now, windowExpiries)
+// expire deletes the rows of windows that are over. Nothing downstream is told.
+func (r *rows) expire(now int64) error {
+	due, err := r.firstDue(now, windowExpiries)
 	if err != nil {
 		return err
 	}
 	for _, row := range due {
-		f.rows.put(row.Key, nil, now)
+		r.put(row.Key, nil, now)
 	}
 	return nil
 }

@@ -343,8 +343,8 @@ func TestWindowMistakes(t *testing.T) {
 		"sliding":         {count(topology.Sliding{}, 0), "Size is 0s"},
 		"session":         {count(topology.Session{Grace: ms / 2}, 0), "Grace is 500µs"},
 		"short TTL":       {count(topology.Tumbling{Size: 10 * ms, Grace: ms}, 10*ms), `store "counted": TTL is 10ms, but windows change for 11ms: Size and Grace from their start`},
-		"negative TTL":    {count(topology.Tumbling{Size: 10 * ms}, -ms), `TTL is -1ms`},
-		"fraction of TTL": {count(topology.Tumbling{Size: 10 * ms}, 20*ms+1), `TTL is 20.000001ms: Kafka's times`},
+		"negative TTL":    {count(topology.Tumbling{Size: 10 * ms}, -ms), `TTL is -1ms: it is to be`},
+		"fraction of TTL": {count(topology.Tumbling{Size: 10 * ms}, 20*ms+1), `TTL is 20.000001ms: it is to be whole milliseconds`},
 		"short TTL of sliding windows": {
 			count(topology.Sliding{Size: 10 * ms, Grace: ms}, 20*ms), "windows change for 21ms: twice Size, and Grace, from their start",
 		},
