@@ -6,20 +6,29 @@ import (
 	"github.com/tidemark-dev/tidemark/codec"
 )
 
-// Count counts the records of each key. The codec of the counts defaults to
-// [codec.Int64]. A record without a key, or without a value unless V can be
-// nil, is dropped.
+// Count counts the records of each key. Of a stream of changes, see [Regroup], it
+// counts rows: one that comes adds, one that goes subtracts; a count that comes to
+// 0 stays. The codec of the counts defaults to [codec.Int64]. A record without a
+// key, or without a value unless V can be nil, is dropped.
 func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
-	return aggregate(s, rows, codec.Int64{}, aggregator[K, V, int64]{
+	how := aggregator[K, V, int64]{
 		verb:  "count",
 		fold:  func(_ *cell[K], _ *cell[V], kept *cell[int64]) int64 { return kept.v + 1 },
 		merge: func(_ *cell[K], a, b *cell[int64]) int64 { return a.v + b.v },
-	})
+	}
+	if isChange[V]() {
+		how.shown = true
+		how.fold = func(_ *cell[K], value *cell[V], kept *cell[int64]) int64 {
+			return kept.v + any(&value.v).(changed).rows()
+		}
+	}
+	return aggregate(s, rows, codec.Int64{}, how)
 }
 
 // Aggregate folds the values of each key into a row, which starts as the zero
 // A. A fold that returns nil, if A can be, deletes the row. A record without a
-// key, or without a value unless V can be nil, is dropped.
+// key, or without a value unless V can be nil, is dropped. Of a stream of changes,
+// see [Regroup], the Old side is nil where no row is kept: it was never folded in.
 //
 // Session windows need a merge, which joins the rows of sessions that a record
 // connects, one by one from the first, beginning with the zero A; the record is
@@ -27,17 +36,21 @@ func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
 func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A, merge ...func(k K, a, b A) A) Table[K, A] {
 	b, up := s.upstream()
 	values, _ := any(up.value).(codec.Codec[A])
+	return aggregate(s, rows, values, aggregatorOf(b, "aggregate "+rows.Name, fold, merge))
+}
+
+func aggregatorOf[K, V, A any](b *Builder, step string, fold func(K, V, A) A, merge []func(K, A, A) A) aggregator[K, V, A] {
 	how := aggregator[K, V, A]{
 		verb: "aggregate", shown: true, missing: fold == nil,
 		fold: func(key *cell[K], value *cell[V], kept *cell[A]) A { return fold(key.v, value.v, kept.v) },
 	}
 	switch {
 	case len(merge) > 1:
-		b.wrong("aggregate %s: it has %d functions to merge sessions", rows.Name, len(merge))
+		b.wrong("%s: it has %d functions to merge sessions", step, len(merge))
 	case len(merge) == 1 && merge[0] != nil:
 		how.merge = func(key *cell[K], a, b *cell[A]) A { return merge[0](key.v, a.v, b.v) }
 	}
-	return aggregate(s, rows, values, how)
+	return how
 }
 
 // An aggregator says how values become rows.
@@ -45,6 +58,7 @@ type aggregator[K, V, A any] struct {
 	verb    string
 	shown   bool // its functions look at keys and values
 	missing bool // the user's function is
+	changes bool // values are Changes, which are folded as such
 	fold    func(key *cell[K], value *cell[V], kept *cell[A]) A
 	first   func(value *cell[V]) *cell[A]       // in place of fold where no row is kept; may be nil
 	merge   func(key *cell[K], a, b *cell[A]) A // of sessions; may be nil
@@ -53,13 +67,21 @@ type aggregator[K, V, A any] struct {
 func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec[A], how aggregator[K, V, A]) Table[K, A] {
 	b, up := s.upstream()
 	table, down, rows := tableOf(b, up, how.verb, rows, values)
-	b.needs(down.node, how.missing)
 	if up.windows.isOpen() {
 		down.windows = keepWindows(b, down.node, up.windows, up.key, table, rows)
-		if up.windows.kind == session && how.merge == nil {
-			b.wrong("%s: sessions that grow together need a function to merge their rows", down.name)
-		}
 	}
+	aggregateInto(b, up, down, table, rows, how)
+	return Table[K, A]{b, down, table}
+}
+
+// aggregateInto folds the records of a stream into a table, which may take those
+// of others, too.
+func aggregateInto[K, V, A any](b *Builder, up *stream[K, V], down *stream[K, A], table *kept, rows Store[K, A], how aggregator[K, V, A]) {
+	b.needs(down.node, how.missing)
+	if up.windows.isOpen() && up.windows.kind == session && how.merge == nil {
+		b.wrong("%s: sessions that grow together need a function to merge their rows", down.name)
+	}
+	how.changes = isChange[V]() && how.first == nil
 	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		startExpiry(k, down, table)
@@ -77,7 +99,6 @@ func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec
 		}
 		return startWindows(f, up.windows)
 	})
-	return Table[K, A]{b, down, table}
 }
 
 // A folding is an aggregate within a task.
@@ -162,6 +183,14 @@ func (f *folding[K, V, A]) load(row *cell[A], data []byte) error {
 // fold folds a record into f.kept, writes what comes out as the row of a key,
 // and passes it on. The key's bytes are known, and the key if it is shown.
 func (f *folding[K, V, A]) fold(it *item[K, V], key *cell[K], time int64) error {
+	if f.how.changes && f.kept.missing {
+		whole := it.value.v
+		defer func() { it.value.v = whole }() // others look at it
+		c := any(&it.value.v).(changed)
+		if c.forgetOld(); c.nothing() {
+			return nil
+		}
+	}
 	row := f.made
 	f.k.at, f.k.policy = f.at, f.k.policies.Process
 	if f.how.first != nil && f.kept.missing {

@@ -33,13 +33,6 @@ type Position struct {
 // String returns "topic/partition@offset".
 func (p Position) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
 
-// A Change is what happened to one row: Old is nil if it is new, New is nil if
-// it was deleted.
-type Change[V any] struct {
-	Old *V `json:"old,omitempty"`
-	New *V `json:"new,omitempty"`
-}
-
 // A RecordError says which record could not be processed, and where in the
 // topology. It wraps the cause.
 type RecordError struct {
