@@ -38,11 +38,11 @@ func Regroup[K, V, K2, V2 any](t Table[K, V], through Topic[K2, V2], fn func(K, 
 	if through.Key != nil {
 		up.feed(down.node, func(k *Task) step[K, V] { return startRegroup(k, down, fn) })
 	}
-	return Repartition(Stream[K2, Change[V2]]{b, down}, through.ofChanges(down.value))
+	return Repartition(Stream[K2, Change[V2]]{b, down}, ofChanges(through, down.value))
 }
 
-// ofChanges returns the topic with changes of its values.
-func (t Topic[K, V]) ofChanges(c codec.Codec[Change[V]]) Topic[K, Change[V]] {
+// ofChanges returns a topic with changes of its values.
+func ofChanges[K, V any](t Topic[K, V], c codec.Codec[Change[V]]) Topic[K, Change[V]] {
 	changes := Topic[K, Change[V]]{Name: t.Name, Key: t.Key, Value: c, Partitions: t.Partitions, Policies: t.Policies}
 	if t.Time != nil {
 		changes.Time = func(key K, c Change[V]) time.Time {
