@@ -20,7 +20,7 @@ type kept struct {
 
 	windows, grace, life string // as descriptions have them, "" for none
 
-	ttl          int64                                     // in milliseconds, 0 for never; not of windows
+	ttl          int64                                     // in milliseconds, 0 for never; windows have their own
 	deadline     func(key, value []byte, time int64) int64 // nil for rows that stay
 	deadlineName string                                    // with its figures
 	keyDeadline  bool                                      // the deadline lies in the key

@@ -39,11 +39,10 @@ func declareOpen[K, V any](b *Builder, n *node, rows Store[K, V]) {
 			continue
 		}
 		first, ok := s.handle.(Store[K, V])
-		switch {
-		case !ok:
+		if ok {
+			checkShared(b, n, s, rows, first)
+		} else {
 			b.wrong("store %q: %s opens it as %T, and %s as %T", rows.Name, n.name, rows, s.of, s.handle)
-		case differ(rows.Key, first.Key) || differ(rows.Value, first.Value) || rows.TTL != first.TTL || rows.EveryChange != first.EveryChange:
-			b.wrong("store %q: %s opens it as %+v, and %s as %+v", rows.Name, n.name, rows, s.of, first)
 		}
 		s.ordered = true
 		n.stores = append(n.stores, s)
@@ -54,9 +53,19 @@ func declareOpen[K, V any](b *Builder, n *node, rows Store[K, V]) {
 	s.expires(rows.TTL)
 }
 
-// differ reports whether a codec is named that is not the first one.
-func differ(named, first any) bool {
-	return named != nil && reflect.TypeOf(named) != reflect.TypeOf(first)
+// checkShared notes where two steps do not mean the same by one store.
+func checkShared[K, V any](b *Builder, n *node, s *kept, rows, first Store[K, V]) {
+	for _, c := range []struct {
+		of           string
+		named, first any
+	}{{"keys", rows.Key, first.Key}, {"values", rows.Value, first.Value}} {
+		if c.named != nil && reflect.TypeOf(c.named) != reflect.TypeOf(c.first) {
+			b.wrong("store %q: %s opens it with %s in %T, and %s in %T", rows.Name, n.name, c.of, c.named, s.of, c.first)
+		}
+	}
+	if rows.TTL != first.TTL || rows.EveryChange != first.EveryChange {
+		b.wrong("store %q: %s opens it with another TTL or EveryChange than %s", rows.Name, n.name, s.of)
+	}
 }
 
 // An OpenStore is one task's rows of a store, as a step of your own sees them:

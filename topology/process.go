@@ -137,7 +137,12 @@ func (c *Context[K, V]) Every(interval time.Duration, by Clock, fn func(now time
 		return func() {}
 	}
 	t := s.k.every(s.declared.at, interval, by, func(now int64) error {
-		return s.run(now, nil, func() error { return fn(timeOf(now)) })
+		return s.run(now, nil, func() error {
+			if err := fn(timeOf(now)); err != nil {
+				return fmt.Errorf("%s: %w", s.k.who, err)
+			}
+			return nil
+		})
 	})
 	return func() { t.stopped = true }
 }

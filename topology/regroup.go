@@ -30,9 +30,8 @@ func Regroup[K, V, K2, V2 any](t Table[K, V], through Topic[K2, V2], fn func(K, 
 		faulty: up.faulty,
 	}
 	b.needs(down.node, fn == nil)
-	if through.Value == nil && !up.faulty {
+	if !up.faulty && through.Value == nil { // it would not be missed: changes have one
 		b.wrong("topic %q: no codec for its values of type %s", through.Name, typeName[V2]())
-		down.faulty = true
 	}
 	down.value = changeCodec[V2]{through.Value}
 	if through.Key != nil {

@@ -285,12 +285,11 @@ func Peek[K, V any](s Stream[K, V], fn func(K, V)) Stream[K, V] {
 func ForEach[K, V any](s Stream[K, V], fn func(K, V)) {
 	b, up := s.upstream()
 	down := below[K, V, V](b, up, b.number("for each"))
-	down.effect = true
 	called(b, up, down, fn)
 }
 
 func called[K, V any](b *Builder, up, down *stream[K, V], fn func(K, V)) {
-	down.calls = true
+	down.effect, down.calls = true, true
 	b.needs(down.node, fn == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)

@@ -59,8 +59,11 @@ func tableOf[K, V, A any](b *Builder, up *stream[K, V], verb string, rows Store[
 	down := &stream[K, A]{node: b.add(verb+" "+rows.Name, up.node), windows: up.windows, faulty: up.faulty}
 	b.keyed(down.node, up.rekeyed)
 	table, rows := keep(b, down.node, verb, up.name, rows, up.key, value, up.faulty)
-	if down.windows == nil {
+	switch w := up.windows; {
+	case w == nil:
 		table.expires(rows.TTL)
+	case !w.open:
+		table.expiresLike(w, rows.TTL)
 	}
 	down.key, down.value = rows.Key, rows.Value
 	return table, down, rows

@@ -27,6 +27,18 @@ func (s *kept) expires(ttl time.Duration) {
 	}
 }
 
+// expiresLike makes rows that are made of those of windows go when these do,
+// unless they have a TTL of their own.
+func (s *kept) expiresLike(w *windowing, ttl time.Duration) {
+	s.ttl = w.ttl
+	if ttl > 0 {
+		s.ttl = ttl.Milliseconds()
+	}
+	if s.ttl > 0 {
+		s.keepsWindows(w, s.ttl)
+	}
+}
+
 // expire deletes the rows whose TTL is over by the task's clock, store by store,
 // in the order of their deadlines.
 func (k *Task) expire() error {
@@ -70,10 +82,10 @@ func (k *Task) expiry(at *node, s *kept) *expiry {
 }
 
 // startExpiry makes a task delete the old rows of a table, and tell what is
-// downstream: at the time at which each was due.
+// downstream: as of the time at which each was due. Nobody is told of windows.
 func startExpiry[K, A any](k *Task, down *stream[K, A], table *kept) {
 	e := k.expiry(down.node, table)
-	if e == nil {
+	if e == nil || down.windows != nil {
 		return
 	}
 	next := down.start(k)

@@ -93,6 +93,7 @@ type windowing struct {
 	gap           int64
 	grace         int64 // from a window's end until it is closed
 	life          int64 // the least that rows must be kept: from the start; of sessions from the end
+	ttl           int64 // for how long they are kept; 0 while open
 
 	// open says that the keys are those of records on their way to an aggregate;
 	// else they are those of its rows.

@@ -37,10 +37,16 @@ func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K]
 		b.wrong("store %q: TTL is %v, but windows change for %v: %s", rows.Name, rows.TTL, time.Duration(w.life)*time.Millisecond, w.lifeReason())
 	}
 	table.ordered = w.kind != fixed
-	table.deadline, table.keyDeadline = rowsOf.deadline(ttl), true
-	table.deadlineName = w.String() + " for " + millisText(ttl)
-	table.windows, table.grace, table.life = w.String(), w.graceText(), millisText(ttl)
+	rowsOf.ttl = ttl
+	table.keepsWindows(&rowsOf, ttl)
 	return &rowsOf
+}
+
+// keepsWindows makes a store keep rows of windows for so many milliseconds.
+func (s *kept) keepsWindows(w *windowing, ttl int64) {
+	s.deadline, s.keyDeadline = w.deadline(ttl), true
+	s.deadlineName = w.String() + " for " + millisText(ttl)
+	s.windows, s.grace, s.life = w.String(), w.graceText(), millisText(ttl)
 }
 
 func (w *windowing) lifeReason() string {
