@@ -29,6 +29,7 @@ func TestDescription(t *testing.T) {
 
 func TestDescriptionDoesNotDependOnTheOrderOfDeclaration(t *testing.T) {
 	got := described(t, func(b *topology.Builder) {
+		shopPayments(b)
 		shopCustomers(b)
 		shopOrders(b)
 	})

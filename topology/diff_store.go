@@ -47,7 +47,7 @@ func (c *comparison) moved(what string, old, s *storeDescription) {
 func (c *comparison) rows(what string, old, s *storeDescription) {
 	c.codecs(what, "its changelog was written by the old one", old.Key, s.Key, old.Value, s.Value)
 	if old.Windows != s.Windows {
-		c.note(NeedsReset, what, "its windows are %s, were %s: the old ones would stay beside the new ones",
+		c.note(NeedsReset, what, "its windows are %s, were %s: what it holds is of the old ones",
 			cmp.Or(s.Windows, "none"), cmp.Or(old.Windows, "none"))
 	} else if old.Grace != s.Grace {
 		c.note(Safe, what, "its grace is %s, was %s: from now on", cmp.Or(s.Grace, "none"), cmp.Or(old.Grace, "none"))

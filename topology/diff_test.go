@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -29,6 +30,13 @@ func TestDiff(t *testing.T) {
 			topology.Count(topology.Repartition(s, topic), counts)
 		}
 	}
+	joined := func(within topology.Within) func(*b) {
+		return func(b *b) {
+			lefts, rights := topology.Consume(b, people), topology.Consume(b, topology.Topic[string, string]{Name: "others", Key: codec.String{}, Value: codec.String{}})
+			topology.Publish(topology.JoinStreams(lefts, rights, within, topology.Inner(func(_, l, r string) string { return l + r })),
+				topology.Topic[string, string]{Name: "out", Value: codec.String{}})
+		}
+	}
 	// derived keeps a second table, made of the changes of rows, in the group.
 	derived := func(name string) func(*b) {
 		return func(b *b) {
@@ -42,7 +50,23 @@ func TestDiff(t *testing.T) {
 		want     string // lines
 	}{
 		{"nothing", shop, shop, ""},
-		{"lines of code that are moved", shop, func(b *b) { shopCustomers(b); shopOrders(b) }, ""},
+		{"lines of code that are moved", shop, func(b *b) { shopPayments(b); shopCustomers(b); shopOrders(b) }, ""},
+		{
+			"steps with other numbers",
+			func(b *b) {
+				topology.ForEach(topology.Filter(topology.Consume(b, people), func(string, string) bool { return true }), func(string, string) {})
+				topology.Count(topology.Filter(topology.Consume(b, orders), func(string, order) bool { return true }), counts)
+			},
+			func(b *b) {
+				topology.Count(topology.Filter(topology.Consume(b, orders), func(string, order) bool { return true }), counts)
+				topology.ForEach(topology.Filter(topology.Consume(b, people), func(string, string) bool { return true }), func(string, string) {})
+			}, "",
+		},
+		{
+			"the window of a join", joined(topology.Within{Name: "soon", After: time.Hour}), joined(topology.Within{Name: "soon", After: time.Minute}),
+			"needs reset  store soon-left: its windows are from 0s before to 1m after, were from 0s before to 1h after: what it holds is of the old ones\n" +
+				`needs reset  store soon-right: its windows are from 1m before to 0s after, were from 1h before to 0s after: what it holds is of the old ones`,
+		},
 		{
 			"steps that keep nothing", table, func(b *b) {
 				topology.ToTable(topology.Filter(topology.Consume(b, people), func(string, string) bool { return true }), rows)
@@ -181,7 +205,7 @@ func TestDiffOfText(t *testing.T) {
 		`"stores":[{"name":"s","group":"a-s","keptBy":["count"],"sources":["in"],"value":"V"}]}`
 	for _, test := range []struct{ name, in, was, is, want string }{
 		{"an application", `"a`, `"a`, `"b`, `needs reset  application b: it was a: groups, changelogs and local tables are named after it, so everything begins anew`},
-		{"windows", `"V"`, `"V"`, `"V","windows":"tumbling 1h"`, `needs reset  store s: its windows are tumbling 1h, were none: the old ones would stay beside the new ones`},
+		{"windows", `"V"`, `"V"`, `"V","windows":"tumbling 1h"`, `needs reset  store s: its windows are tumbling 1h, were none: what it holds is of the old ones`},
 		{"grace", `"V"`, `"V","grace":"1m"`, `"V","grace":"2m"`, `safe         store s: its grace is 2m, was 1m: from now on`},
 		{"a time to live", `"V"`, `"V","ttl":"1m"`, `"V"`, `safe         store s: its rows live for ever, was 1m; those that are due now go soon`},
 		{"a type's package", `"V"`, `"codec.JSON[main.Order]"`, `"codec.JSON[shop.Order]"`, ``},

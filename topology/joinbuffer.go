@@ -30,6 +30,7 @@ func keepBuffers[K any](b *Builder, n *node, w Within, kind joinKind, keys codec
 		// not go before their end.
 		s.life = max(before+after+grace, after+grace+1)
 		s.kept = b.keepBuffer(n, w.Name+"-"+side)
+		s.windows, s.kept.grace = betweenText(before, after), millisText(grace)
 		s.deadline = func(key, _ []byte, _ int64) int64 { return timeOfBuffered(key) + s.life }
 		s.partitionKey = func(row []byte) []byte { return partitionKeyOf(keys, row) }
 		return s

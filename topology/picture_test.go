@@ -30,6 +30,7 @@ type order struct{ Customer, State string }
 func shop(b *topology.Builder) {
 	shopOrders(b)
 	shopCustomers(b)
+	shopPayments(b)
 }
 
 func shopOrders(b *topology.Builder) {
@@ -72,6 +73,33 @@ func shopCustomers(b *topology.Builder) {
 	topology.Publish(callers, topology.Topic[string, string]{Name: "callers", Value: codec.String{}})
 	names := topology.MapValues(topology.ToStream(rows), func(_ string, c topology.Change[string]) int64 { return 1 })
 	topology.Aggregate(names, topology.Store[string, int64]{Name: "changes-of-name", Value: codec.Int64{}}, add)
+}
+
+// shopPayments has a join of streams, a join of tables, and steps of its own that
+// share a store, and look into a table.
+func shopPayments(b *topology.Builder) {
+	payments := topology.Consume(b, topology.Topic[string, int64]{Name: "payments", Key: codec.String{}, Value: codec.Int64{}})
+	refunds := topology.Consume(b, topology.Topic[string, int64]{Name: "refunds", Key: codec.String{}, Value: codec.Int64{}})
+	soon := topology.Within{Name: "refunded-soon", After: time.Hour, Grace: time.Minute}
+	met := topology.JoinStreams(payments, refunds, soon, topology.Left(func(_ string, paid int64, back *int64) int64 { return paid }))
+	topology.Publish(met, topology.Topic[string, int64]{Name: "refunded", Value: codec.Int64{}})
+
+	paid := topology.Aggregate(payments, topology.Store[string, int64]{Name: "paid-sums"}, add)
+	back := topology.Aggregate(refunds, topology.Store[string, int64]{Name: "refund-sums", TTL: 90 * time.Minute}, add)
+	topology.JoinTables(paid, back, topology.Store[string, int64]{Name: "balances", Value: codec.Int64{}},
+		topology.Outer(func(_ string, paid, back *int64) int64 { return 0 }))
+
+	seen := topology.Store[string, int64]{Name: "payments-seen", Key: codec.String{}, Value: codec.Int64{}}
+	notice := func(stores ...topology.Store[string, int64]) func(*topology.Context[string, int64]) func(topology.Record[string, int64]) error {
+		return func(c *topology.Context[string, int64]) func(topology.Record[string, int64]) error {
+			for _, s := range stores {
+				topology.Open(c, s)
+			}
+			return func(topology.Record[string, int64]) error { return nil }
+		}
+	}
+	topology.Process(payments, notice(seen))
+	topology.Process(refunds, notice(seen, topology.Store[string, int64]{Name: "paid-sums"}))
 }
 
 func TestPictureOfAShop(t *testing.T) {

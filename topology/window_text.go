@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,11 @@ func (w *windowing) String() string {
 		return fmt.Sprintf("hopping %s every %s", millisText(w.size), millisText(w.advance))
 	}
 	return "tumbling " + millisText(w.size)
+}
+
+// betweenText names the window of a join of streams.
+func betweenText(before, after int64) string {
+	return fmt.Sprintf("from %s before to %s after", cmp.Or(millisText(before), "0s"), cmp.Or(millisText(after), "0s"))
 }
 
 // graceText is the Grace that was declared, "" for none.
