@@ -1,22 +1,29 @@
 package processor
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
 )
 
-// A balancer is sarama's cooperative sticky strategy, listened to: its hooks
-// are the only place where a member sees a rebalance begin and end. They also
-// carry what the instances of an application tell each other.
+// A balancer is sarama's cooperative sticky strategy for partition numbers: the
+// partitions with one number of all inputs go to one member together. It is
+// listened to, because its hooks are the only place where a member sees a
+// rebalance begin and end. They also carry what the instances of an application
+// tell each other.
 type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
+
+	strangers map[string]string // members that Plan left out, and why
 }
 
 type sticky interface {
@@ -57,9 +64,20 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	return json.Marshal(own)
 }
 
+// An assignment is what the leader tells a member beside its partitions.
+type assignment struct {
+	Stop    string `json:"stop,omitempty"`    // the application is to stop, and why
+	Refused string `json:"refused,omitempty"` // the member is to stop, and why
+}
+
+// together stands for all inputs in what the sticky strategy is told.
+const together = "partitions"
+
 // Plan shares the partitions out, by the leader. A verdict of one member is for all.
 func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, topics map[string][]int32) (sarama.BalanceStrategyPlan, error) {
 	inner := make(map[string]sarama.ConsumerGroupMemberMetadata, len(members))
+	b.strangers = map[string]string{}
+	foreign := map[int32]bool{} // numbers that strangers still have
 	for id, m := range members {
 		var s subscription
 		if err := json.Unmarshal(m.UserData, &s); err != nil {
@@ -68,18 +86,72 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 		if s.Stop != "" {
 			b.verdict.Store(&s.Stop)
 		}
-		m.UserData = s.Sticky
+		owned := ownedNumbers(m.OwnedPartitions)
+		if why := b.stranger(m.Topics); why != "" {
+			b.strangers[id] = why
+			for _, p := range owned {
+				foreign[p] = true
+			}
+			continue
+		}
+		m.UserData, m.Topics, m.OwnedPartitions = s.Sticky, []string{together}, []*sarama.OwnedPartition{{Topic: together, Partitions: owned}}
 		inner[id] = m
 	}
-	return b.sticky.Plan(inner, topics)
+	var all []int32
+	for _, topic := range b.member.group.Inputs {
+		all = append(all, topics[topic]...)
+	}
+	all = slices.DeleteFunc(distinct(all), func(p int32) bool { return foreign[p] })
+	shares, err := b.sticky.Plan(inner, map[string][]int32{together: all})
+	if err != nil {
+		return nil, err
+	}
+	plan := sarama.BalanceStrategyPlan{}
+	for id := range members {
+		plan[id] = map[string][]int32{}
+		for _, topic := range b.member.group.Inputs {
+			for _, p := range shares[id][together] {
+				if slices.Contains(topics[topic], p) {
+					plan.Add(id, topic, p)
+				}
+			}
+		}
+	}
+	return plan, nil
 }
 
-// AssignmentData is what the leader tells a member.
-func (b *balancer) AssignmentData(string, map[string][]int32, int32) ([]byte, error) {
-	if v := b.verdict.Load(); v != nil {
-		return []byte(*v), nil
+// stranger says why a member that reads these topics gets no partitions, "" if it
+// reads what this one reads. To share them out among both would take what belongs
+// together apart.
+func (b *balancer) stranger(topics []string) string {
+	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
+		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: they run different versions of the topology: stop all of one before the other starts",
+			b.member.instance, own, topics)
 	}
-	return nil, nil
+	return ""
+}
+
+// ownedNumbers are the numbers of the partitions that a member still has.
+func ownedNumbers(owned []*sarama.OwnedPartition) (all []int32) {
+	for _, o := range owned {
+		all = append(all, o.Partitions...)
+	}
+	return distinct(all)
+}
+
+// distinct sorts, and leaves out what is there twice.
+func distinct[T cmp.Ordered](all []T) []T { return slices.Compact(slices.Sorted(slices.Values(all))) }
+
+// AssignmentData is what the leader tells a member.
+func (b *balancer) AssignmentData(member string, _ map[string][]int32, _ int32) ([]byte, error) {
+	a := assignment{Refused: b.strangers[member]}
+	if v := b.verdict.Load(); v != nil {
+		a.Stop = *v
+	}
+	if a == (assignment{}) {
+		return nil, nil
+	}
+	return json.Marshal(a)
 }
 
 // OnAssignment is called after every SyncGroup.
@@ -89,11 +161,24 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	b.member.log.Info("partitions assigned", "partitions", a.Topics, "generation", generation)
 	s := b.member.session.Load()
 	if len(a.UserData) > 0 {
-		s.fail(&stopError{string(a.UserData)})
+		s.told(a.UserData)
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
 	b.member.update()
+}
+
+// told does what the leader says.
+func (s *session) told(data []byte) {
+	var a assignment
+	switch err := json.Unmarshal(data, &a); {
+	case err != nil:
+		s.fail(fmt.Errorf("what the group's leader says, %q: %w", data, err))
+	case a.Stop != "":
+		s.fail(&stopError{a.Stop})
+	case a.Refused != "":
+		s.fail(&startError{errors.New(a.Refused)})
+	}
 }
 
 // A stopError means that an instance decided to stop the application.

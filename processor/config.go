@@ -32,6 +32,12 @@ type Config struct {
 	// its length. Defaults to 100ms.
 	CommitInterval time.Duration
 
+	// MaxTaskIdle is how long a task with several inputs waits for records of one
+	// that has run dry, before it goes on with the others: what comes later may
+	// then be older. Known records that are on their way it waits for in any case.
+	// A negative time takes what there is, and waits for nothing. Defaults to 0.
+	MaxTaskIdle time.Duration
+
 	// SessionTimeout is when a silent instance is replaced; brokers allow 6s to
 	// 30min. Heartbeats are sent every 300ms, because a rebalance waits for the
 	// slowest of them. Defaults to 10s.

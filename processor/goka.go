@@ -37,8 +37,11 @@ func (t *task) run() (err error) {
 	}
 	t.gate.Lock()
 	t.own = t.legacy.own
+	if len(t.inputs) > 1 {
+		t.merge = newMerge(t)
+	}
 	t.gate.Unlock()
-	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { t.process(<-t.batches) })}
+	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { (<-t.turns)() })}
 	if len(t.stores) > 0 {
 		edges = append(edges, goka.Persist(new(codec.Bytes)))
 	}
@@ -95,7 +98,7 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	}
 	t.serve()
 	t.follow()
-	err := h.ConsumeClaim(s, batchClaim{t.inputs[0].claim, t.batch()}) // until sarama closes Messages()
+	err := h.ConsumeClaim(s, turnClaim{t.inputs[0].claim, t.pump()}) // until sarama closes Messages()
 	t.release()
 	t.unfollow()
 	return errors.Join(err, h.Cleanup(s))
@@ -119,48 +122,14 @@ func (taskSession) MarkOffset(string, int32, int64, string)     {} // commit doe
 func (taskSession) MarkMessage(*sarama.ConsumerMessage, string) {}
 func (taskSession) Commit()                                     {}
 
-// A batchClaim gives goka what has arrived as one message, so that goka's cost
-// for a record is paid once a batch. The records go beside it, in t.batches.
-type batchClaim struct {
+// A turnClaim has goka call back for each turn of the task. The turns go beside
+// it: goka's cost for a record is so paid once a batch.
+type turnClaim struct {
 	sarama.ConsumerGroupClaim
 	messages chan *sarama.ConsumerMessage
 }
 
-func (c batchClaim) Messages() <-chan *sarama.ConsumerMessage { return c.messages }
-
-const batchSize = 256
-
-// batch gathers the records of the task's only input.
-func (t *task) batch() chan *sarama.ConsumerMessage {
-	out := make(chan *sarama.ConsumerMessage)
-	go func() {
-		defer close(out)
-		in := t.inputs[0].claim.Messages()
-		for m := range in {
-			batch := append(make([]*sarama.ConsumerMessage, 0, min(batchSize, len(in)+1)), m)
-			for len(batch) < cap(batch) {
-				m, ok := <-in
-				if !ok {
-					break
-				}
-				batch = append(batch, m)
-			}
-			last := *batch[len(batch)-1]
-			last.Key, last.Value = nil, []byte{1} // goka is to call us also for a tombstone
-			select {
-			case t.batches <- batch:
-			case <-t.ctx.Done():
-				return
-			}
-			select {
-			case out <- &last:
-			case <-t.ctx.Done():
-				return
-			}
-		}
-	}()
-	return out
-}
+func (c turnClaim) Messages() <-chan *sarama.ConsumerMessage { return c.messages }
 
 // taskTopics tells goka that the topics exist, and that the changelog ends where
 // the store has restored itself to.

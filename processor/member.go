@@ -135,6 +135,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	if err != nil {
 		return explain(err)
 	}
+	s.fetch = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
 			s.groupError(err)

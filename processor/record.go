@@ -28,6 +28,24 @@ func (t *task) process(batch []*sarama.ConsumerMessage) {
 	t.processed(len(batch))
 }
 
+// advance runs the timers that are due. What they do is in the transaction as a
+// record's effects are.
+func (t *task) advance() {
+	t.gate.RLock()
+	defer t.gate.RUnlock()
+	if t.closed || t.session.ctx.Err() != nil {
+		return
+	}
+	w, err := t.core.Advance(time.Now())
+	if err == nil && len(w.Rows)+len(w.Records) > 0 {
+		err = t.write(&w)
+		t.processed(0)
+	}
+	if err != nil {
+		t.fail(fmt.Errorf("timers of partition %d: %w", t.partition, err))
+	}
+}
+
 // processed notes that the task has a part in the open transaction. The gate is
 // held for reading.
 func (t *task) processed(records int) {

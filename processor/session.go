@@ -27,6 +27,7 @@ type session struct {
 	// is locked before everything else.
 	gate   sync.RWMutex
 	joined sarama.ConsumerGroupSession
+	fetch  sarama.ConsumerGroup
 	tasks  map[int32]*task
 	opened chan struct{} // a first record is in the transaction
 

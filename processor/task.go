@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -28,7 +26,8 @@ type task struct {
 	legacy    legacy
 	core      *topology.Task // nil while the stores are not open
 	opening   error          // why they could not be opened
-	batches   chan []*sarama.ConsumerMessage
+	turns     chan func()    // what goka's next callbacks do
+	merge     *merge         // of several inputs; nil for one
 
 	ctx    context.Context // ends when the partition is revoked, or with the session
 	revoke context.CancelFunc
@@ -49,7 +48,7 @@ type task struct {
 func newTask(s *session, partition int32) *task {
 	t := &task{
 		session: s, partition: partition, gathered: make(chan struct{}), ended: make(chan struct{}),
-		batches: make(chan []*sarama.ConsumerMessage, 32),
+		turns: make(chan func(), 32),
 	}
 	t.ctx, t.revoke = context.WithCancel(s.ctx)
 	for i := range s.group.Stores {
@@ -178,8 +177,11 @@ func (t *task) clocks() string {
 	return t.core.Clocks()
 }
 
-// dry tells whether nothing is there to be processed.
+// dry tells whether nothing is there that can be processed now.
 func (t *task) dry() bool {
+	if t.merge != nil {
+		return t.merge.idle.Load()
+	}
 	for _, in := range t.claims() {
 		if len(in.claim.Messages()) > 0 {
 			return false

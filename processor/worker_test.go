@@ -25,6 +25,7 @@ type workerSpec struct {
 	Brokers []string
 	Redis   string
 	Dir     string
+	Shop    bool // of the shop; else it counts
 	Least   bool // guarantee AtLeastOnce
 	Step    int  // of a commit after which it kills itself, 0 for never
 	Commit  int  // of which commit with records, from 1
@@ -45,7 +46,11 @@ func work(spec string) (code int) {
 	if w.Least {
 		cfg.Guarantee = processor.AtLeastOnce
 	}
-	p, err := processor.New(countTopology(failing{}, w.Redis), cfg)
+	topo := countTopology
+	if w.Shop {
+		topo = shopTopology
+	}
+	p, err := processor.New(topo(failing{}, w.Redis), cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
