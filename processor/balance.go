@@ -158,7 +158,11 @@ func (b *balancer) AssignmentData(member string, _ map[string][]int32, _ int32) 
 func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generation int32) {
 	b.sticky.OnAssignment(a, generation)
 	b.generation.Store(generation)
-	b.member.log.Info("partitions assigned", "partitions", a.Topics, "generation", generation)
+	var mine []int32
+	for _, partitions := range a.Topics {
+		mine = append(mine, partitions...)
+	}
+	b.member.log.Info("partitions assigned", "partitions", distinct(mine), "generation", generation)
 	s := b.member.session.Load()
 	if len(a.UserData) > 0 {
 		s.told(a.UserData)

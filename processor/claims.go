@@ -111,8 +111,16 @@ func (s *session) assigned(topics map[string][]int32) {
 	if len(fresh) == 0 {
 		return
 	}
+	taken := map[string][]int32{} // a copy: sarama goes on to sort the assignment
+	for topic, partitions := range topics {
+		for _, p := range partitions {
+			if fresh[p] != nil {
+				taken[topic] = append(taken[topic], p)
+			}
+		}
+	}
 	s.loop.Go(func() {
-		legacies, err := s.takeOver(topics, slices.Sorted(maps.Keys(fresh)))
+		legacies, err := s.takeOver(taken)
 		for p, t := range fresh {
 			t.legacy, t.err = legacies[p], err
 			close(t.done)

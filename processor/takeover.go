@@ -2,7 +2,6 @@ package processor
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -60,12 +59,12 @@ func parseMetadata(text string) (owner, clocks string) {
 	return owner, clocks
 }
 
-// takeOver ends the transaction that the last owner of partitions left open, and
-// returns what it has committed. It runs beside the join, which may itself be
-// waiting for that transaction's offsets.
-func (s *session) takeOver(topics map[string][]int32, partitions []int32) (map[int32]legacy, error) {
+// takeOver ends the transaction that the last owner of partitions, by topic, left
+// open, and returns what it has committed. It runs beside the join, which may
+// itself be waiting for that transaction's offsets.
+func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) {
 	fenced := map[string]bool{"": true, s.transactionalID(): true}
-	_, err := s.committedOffsets(topics, partitions, false, func(p int32, owner, _ string) error {
+	_, err := s.committedOffsets(topics, false, func(p int32, owner, _ string) error {
 		if fenced[owner] {
 			return nil
 		}
@@ -78,7 +77,7 @@ func (s *session) takeOver(topics map[string][]int32, partitions []int32) (map[i
 	}
 	legacies := map[int32]legacy{}
 	for {
-		stable, err := s.committedOffsets(topics, partitions, true, func(p int32, owner, clocks string) error {
+		stable, err := s.committedOffsets(topics, true, func(p int32, owner, clocks string) error {
 			l := legacies[p]
 			l.begun = true
 			l.own = l.own || owner != "" && owner == s.transactionalID()
@@ -99,13 +98,11 @@ func (s *session) takeOver(topics map[string][]int32, partitions []int32) (map[i
 
 // committedOffsets hands over what is committed of partitions, of each input. If
 // only what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(topics map[string][]int32, partitions []int32, stable bool, each func(p int32, owner, clocks string) error) (complete bool, err error) {
+func (s *session) committedOffsets(topics map[string][]int32, stable bool, each func(p int32, owner, clocks string) error) (complete bool, err error) {
 	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: s.group.Name, RequireStable: stable}
-	for topic, all := range topics {
-		for _, p := range all {
-			if slices.Contains(partitions, p) {
-				req.AddPartition(topic, p)
-			}
+	for topic, partitions := range topics {
+		for _, p := range partitions {
+			req.AddPartition(topic, p)
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
@@ -116,13 +113,10 @@ func (s *session) committedOffsets(topics map[string][]int32, partitions []int32
 		return resp.Err, nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("owners of partitions %v: %w", partitions, err)
+		return false, fmt.Errorf("owners of partitions %v: %w", topics, err)
 	}
-	for topic, all := range topics {
-		for _, p := range all {
-			if !slices.Contains(partitions, p) {
-				continue
-			}
+	for topic, partitions := range topics {
+		for _, p := range partitions {
 			block := resp.GetBlock(topic, p)
 			switch {
 			case block == nil:
