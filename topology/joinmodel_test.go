@@ -286,10 +286,9 @@ type storedTask struct {
 	stores map[string]*orderedRows
 }
 
-func orderedTask(t *testing.T, topo *topology.Topology) *storedTask {
+func orderedTask(t *testing.T, g *topology.Group) *storedTask {
 	t.Helper()
 	k := &storedTask{stores: map[string]*orderedRows{}}
-	g := topo.Groups()[0]
 	for _, s := range g.Stores {
 		k.stores[s.Name] = &orderedRows{state: s}
 	}
@@ -310,9 +309,19 @@ func (k *storedTask) process(t *testing.T, topic, key, value string, at int64) t
 	if value != "" {
 		r.Value = []byte(value)
 	}
+	return k.pass(t, r)
+}
+
+// pass processes a record. What comes out is the caller's.
+func (k *storedTask) pass(t *testing.T, r topology.Raw) topology.Writes {
+	t.Helper()
 	w, err := k.Process(r)
 	if err != nil {
 		t.Fatal(err)
+	}
+	w.Records = slices.Clone(w.Records)
+	for i := range w.Records {
+		w.Records[i].Key, w.Records[i].Value = bytes.Clone(w.Records[i].Key), bytes.Clone(w.Records[i].Value)
 	}
 	for _, row := range w.Rows {
 		row.Key, row.Value = bytes.Clone(row.Key), bytes.Clone(row.Value)

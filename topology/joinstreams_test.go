@@ -253,7 +253,7 @@ func TestLateRecordsOfJoinedStreams(t *testing.T) {
 
 // A record that is too late to be kept, and has no result, is dropped.
 func TestJoinStreamsDrops(t *testing.T) {
-	task := orderedTask(t, build(t, joinBoth(near(10*ms, 10*ms, 0), leftText)))
+	task := orderedTask(t, build(t, joinBoth(near(10*ms, 10*ms, 0), leftText)).Groups()[0])
 	for _, test := range []struct {
 		topic, key, value string
 		at                int64
@@ -270,7 +270,7 @@ func TestJoinStreamsDrops(t *testing.T) {
 
 func TestBuffersOfJoinedStreamsExpire(t *testing.T) {
 	topo := build(t, joinBoth(near(10*ms, 10*ms, 5*ms), outerText))
-	task := orderedTask(t, topo)
+	task := orderedTask(t, topo.Groups()[0])
 	for i := range int64(2000) {
 		task.process(t, []string{"lefts", "rights"}[i%2], fmt.Sprint("a\x00", i%7), "x", i*3)
 		if n := len(task.stores["pairs-left"].rows) + len(task.stores["pairs-right"].rows); n > 2*(25/6+1) {
@@ -296,7 +296,7 @@ func TestBuffersOfJoinedStreamsExpire(t *testing.T) {
 // record that came in between.
 func TestUnmatchedRecordThatFails(t *testing.T) {
 	topo := build(t, joinBoth(near(10*ms, 10*ms, 0), topology.Left(func(_, l string, r *string) string { return l + *r })))
-	task := orderedTask(t, topo)
+	task := orderedTask(t, topo.Groups()[0])
 	task.process(t, "lefts", "k", "A", 1)
 	_, err := task.Process(topology.Raw{Key: []byte("x"), Value: []byte("b"), Time: time.UnixMilli(12), Position: topology.Position{Topic: "rights"}})
 	want := "join streams pairs: a record without a match: panic at joinstreams_test.go:LINE: runtime error: invalid memory address or nil pointer dereference"

@@ -175,6 +175,8 @@ func (n *node) kind() string {
 		return "publish"
 	case strings.HasPrefix(n.name, "branch "):
 		return "branch"
+	case strings.HasPrefix(n.name, "foreign key "):
+		return "foreign key"
 	case n.global, strings.Trim(last, "0123456789") == "", slices.ContainsFunc(n.stores, func(k *kept) bool { return k.name == last || strings.HasPrefix(k.name, last+"-") }):
 		return verb
 	}
