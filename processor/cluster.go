@@ -218,6 +218,13 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 // own returns the partitions of the tasks that keep a store here, sorted.
 func (c cluster) own(store string) []int32 {
 	own := []int32{}
+	for _, g := range c.Status().Globals {
+		for p := range g.Partitions {
+			if g.Table == store {
+				own = append(own, p)
+			}
+		}
+	}
 	for _, t := range c.Status().Tasks {
 		if t.Table == store {
 			own = append(own, t.Partition)

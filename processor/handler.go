@@ -156,6 +156,9 @@ func notReady(s Status) problem {
 	for _, t := range s.Tasks {
 		p.Restore += t.Restore
 	}
+	for _, g := range s.Globals {
+		p.Restore += g.Restore
+	}
 	if p.Restore > 0 {
 		p.Message += fmt.Sprintf(", %d changelog records to go", p.Restore)
 	}

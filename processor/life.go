@@ -112,6 +112,9 @@ func (p *Processor) update() {
 			state = s
 		}
 	}
+	if !p.globalsReady() {
+		state = Restoring
+	}
 	current, err := p.life.now()
 	if state == Running {
 		err = nil

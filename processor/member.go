@@ -98,6 +98,9 @@ func overtaken(err error) bool {
 
 // runSession joins the group, and works until the membership is lost.
 func (m *member) runSession(ctx context.Context) error {
+	if err := m.awaitGlobals(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
 	m.counts.sessions.Add(1)
 	if err := m.refresh(); err != nil {
 		return explain(err)

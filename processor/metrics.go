@@ -58,6 +58,12 @@ func writeMetrics(w io.Writer, s Status) {
 	for _, t := range s.Tasks {
 		fmt.Fprintf(&text, "tidemark_restore{group=%q,table=%q,partition=\"%d\"} %d\n", t.Group, t.Table, t.Partition, t.Restore)
 	}
+	if len(s.Globals) > 0 {
+		family("global_lag", "gauge", "Records of a global table's topic still to read.")
+	}
+	for _, g := range s.Globals {
+		fmt.Fprintf(&text, "tidemark_global_lag{table=%q} %d\n", g.Table, g.Lag)
+	}
 	family("sink_lag", "gauge", "Changelog offsets still to write to a sink.")
 	for _, t := range s.Tasks {
 		for _, k := range t.Sinks {

@@ -32,6 +32,7 @@ type Processor struct {
 
 	mu      sync.Mutex
 	members []*member
+	globals *globals
 	sinks   map[topology.Sink]bool // that have answered
 }
 
@@ -87,16 +88,20 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	}
 	var members []*member
 	for _, g := range p.topology.Groups() {
-		if len(g.Globals) > 0 {
-			return fmt.Errorf("group %s: it looks at global tables, which this processor does not keep yet", g.Name)
-		}
 		members = append(members, newMember(p, g))
 	}
 	p.mu.Lock()
-	p.members = members
+	p.members, p.globals = members, newGlobals(p)
 	p.mu.Unlock()
 	p.config.Logger.Info("processor starts", "application", p.topology.Application(), "instance", instance)
-	return errors.Join(p.runMembers(ctx, members), p.closeSinks())
+	running, stopGlobals, err := p.globals.start(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	return errors.Join(p.runMembers(running, members), stopGlobals(), p.closeSinks())
 }
 
 // prepare checks and creates topics. What somebody has to change is an error at
@@ -232,6 +237,7 @@ func (p *Processor) Status() Status {
 			s.Tasks = append(s.Tasks, t.status()...)
 		}
 	}
+	s.Globals = p.globalStatus()
 	return s
 }
 

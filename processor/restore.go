@@ -42,8 +42,11 @@ func (t *task) openStores() error {
 	return nil
 }
 
-// rows are those of a store, for the topology.
+// rows are those of a store or a global table, for the topology.
 func (t *task) rows(name string) topology.Rows {
+	if g := t.global(name); g != nil {
+		return g
+	}
 	for _, k := range t.stores {
 		if k.Name == name {
 			return taskRows{k.store, name}

@@ -77,6 +77,9 @@ func (k keeper) parts() (parts []*kept) {
 // Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
 // with the owner's address.
 func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
+	if g := p.global(table); g != nil {
+		return g.row(key)
+	}
 	k, err := p.keeper(table)
 	if err != nil {
 		return topology.Raw{}, err
@@ -140,6 +143,9 @@ func (k *kept) restoring() error {
 // partition, in order within one. A nil to has no end. Partitions that are still
 // being restored end it with ErrRestoring.
 func (p *Processor) rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error] {
+	if g := p.global(table); g != nil {
+		return g.all(ctx, from, to)
+	}
 	return func(yield func(topology.Raw, error) bool) {
 		k, err := p.keeper(table)
 		if err != nil {
@@ -191,6 +197,9 @@ func (k *kept) rows(ctx context.Context, from, to []byte, yield func(topology.Ra
 // committed, until ctx is done or the instance loses a partition. A nil Value is
 // a deleted row.
 func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topology.Raw, error] {
+	if g := p.global(table); g != nil {
+		return g.changes(ctx)
+	}
 	return func(yield func(topology.Raw, error) bool) {
 		k, err := p.keeper(table)
 		if err != nil {
@@ -259,6 +268,9 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 // owners returns the addresses that the instances advertise, by partition of
 // the store's table; "" where none is advertised or nobody owns it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
+	if p.global(table) != nil {
+		return nil, nil // everybody has it
+	}
 	k, err := p.keeper(table)
 	if err != nil {
 		return nil, err

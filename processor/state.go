@@ -47,12 +47,13 @@ func (s *State) UnmarshalText(text []byte) error {
 
 // Status is what an instance is doing.
 type Status struct {
-	Application string       `json:"application"`
-	Instance    string       `json:"instance"` // the group.instance.id
-	State       State        `json:"state"`
-	Err         string       `json:"error,omitempty"` // why it failed, or what it is waiting for
-	Tasks       []TaskStatus `json:"tasks"`           // by group, partition and table
-	Counts      Counts       `json:"counts"`
+	Application string         `json:"application"`
+	Instance    string         `json:"instance"` // the group.instance.id
+	State       State          `json:"state"`
+	Err         string         `json:"error,omitempty"`   // why it failed, or what it is waiting for
+	Tasks       []TaskStatus   `json:"tasks"`             // by group, partition and table
+	Globals     []GlobalStatus `json:"globals,omitempty"` // by table
+	Counts      Counts         `json:"counts"`
 }
 
 // Counts are numbers since the start of the process.
@@ -135,4 +136,15 @@ type SinkStatus struct {
 	Sink string `json:"sink"`
 	Lag  int64  `json:"lag"`             // changelog offsets
 	Err  string `json:"error,omitempty"` // what it is waiting for
+}
+
+// GlobalStatus is how far a global table is.
+type GlobalStatus struct {
+	Table      string `json:"table"`
+	Topic      string `json:"topic"`
+	Partitions int32  `json:"partitions"`
+	State      State  `json:"state"`           // Restoring or Running
+	Restore    int64  `json:"restore"`         // offsets still to read before tasks may look at it
+	Lag        int64  `json:"lag"`             // offsets to the end of the topic
+	Err        string `json:"error,omitempty"` // what it is waiting for
 }

@@ -31,6 +31,11 @@ func (h *handler) tables(w http.ResponseWriter, _ *http.Request) {
 				t.Restore += task.Restore
 			}
 		}
+		for _, g := range s.Globals {
+			if g.Table == name {
+				t.Topic, t.State, t.Restore = g.Topic, g.State, g.Restore
+			}
+		}
 		list = append(list, t)
 	}
 	writeJSON(w, http.StatusOK, list)

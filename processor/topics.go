@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +54,14 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[s.Changelog] = retention
 		}
 	}
+	for _, g := range p.topology.Globals() {
+		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
+		wrong = append(wrong, err)
+		ready.retention[g.Topic] = math.MaxInt64 // a tombstone goes with what was before it
+		if strings.Contains(config["cleanup.policy"], "compact") {
+			ready.retention[g.Topic] = tombstones(config)
+		}
+	}
 	p.topics = ready
 	return errors.Join(wrong...)
 }
@@ -65,12 +74,12 @@ func (p *Processor) knownTopics() (map[string]int32, error) {
 	}
 	for _, g := range p.topology.Groups() {
 		foreign = append(append(foreign, g.Inputs...), g.Outputs...)
-		for _, global := range g.Globals {
-			foreign = append(foreign, global.Topic)
-		}
 		for _, s := range g.Stores {
 			ours = append(ours, s.Changelog)
 		}
+	}
+	for _, g := range p.topology.Globals() {
+		foreign = append(foreign, g.Topic)
 	}
 	names, err := p.client.Topics()
 	if err != nil {

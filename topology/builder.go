@@ -91,11 +91,13 @@ func (b *Builder) Build() (*Topology, error) {
 			t.stores[s.name], t.changelogs[b.changelog(s.name)], t.handles[s.name] = *s.texts, *s.texts, s.handle
 		}
 	}
-	for _, g := range b.globals {
+	for _, name := range sorted(b.globals) {
+		g := b.globals[name]
 		t.stores[g.Store], t.handles[g.Store] = g.texts, g.handle
 		if _, consumed := t.topics[g.Topic]; !consumed {
 			t.topics[g.Topic], t.handles[g.Topic] = g.texts, g.from
 		}
+		t.globals = append(t.globals, g.Global)
 	}
 	for _, part := range parts {
 		t.groups = append(t.groups, b.group(part))

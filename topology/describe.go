@@ -106,7 +106,7 @@ func (t *Topology) describe() *description {
 			published[topic] = true
 		}
 	}
-	for _, g := range t.globals() {
+	for _, g := range t.globals {
 		x := t.stores[g.Store]
 		read[g.Topic] = true
 		d.Globals = append(d.Globals, globalDescription{Store: g.Store, Topic: g.Topic, Key: x.key, Value: x.value})

@@ -14,14 +14,32 @@ type GlobalTable[K, V any] struct {
 type global struct {
 	*node
 	Global
-	policies Policies
-	texts    texts
-	handle   any // Store[K, V], with its codecs
-	from     any // Topic[K, V]
+	texts  texts
+	handle any // Store[K, V], with its codecs
+	from   any // Topic[K, V]
+}
+
+// Row returns what a record of the topic makes of the table; ok is false for one
+// without a key, which makes nothing. The error is a *RecordError if the table's
+// codecs refuse the record.
+func (g *Global) Row(r Raw, application Policies) (row Row, ok bool, err error) {
+	if r.Key == nil {
+		return Row{}, false, nil
+	}
+	row = Row{Store: g.Store, Key: r.Key, Value: r.Value, Time: r.Time.UnixMilli()}
+	missing, err := g.read(r.Key, r.Value)
+	if err != nil {
+		return Row{}, false, &RecordError{Position: r.Position, Node: "global table " + g.Store, Policy: g.policies.or(application).Decode, Err: err}
+	}
+	if missing {
+		row.Value = nil
+	}
+	return row, true, nil
 }
 
 // Broadcast keeps a topic on every instance, which has read all of it before
-// the first record is processed.
+// the first record is processed. Records that a codec refuses are left out if the
+// topic's policy is Skip or DeadLetter: each instance would send them there.
 func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalTable[K, V] {
 	if b == nil {
 		return GlobalTable[K, V]{}
@@ -39,7 +57,12 @@ func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalT
 	if rows.Value == nil {
 		rows.Value = from.Value
 	}
-	g := &global{node: b.add("global table " + rows.Name), Global: Global{Store: rows.Name, Topic: from.Name}, policies: from.Policies, handle: rows, from: from}
+	g := &global{
+		node:   b.add("global table " + rows.Name),
+		Global: Global{Store: rows.Name, Topic: from.Name, policies: from.Policies, read: reader(from.Key, from.Value)},
+		handle: rows,
+		from:   from,
+	}
 	g.source, g.global = true, true
 	if from.Key != nil && from.Value != nil {
 		if !sameCodec(rows.Key, from.Key) || !sameCodec(rows.Value, from.Value) {
@@ -52,4 +75,19 @@ func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalT
 	}
 	b.globals[rows.Name] = g
 	return GlobalTable[K, V]{b, g, rows.Key, rows.Value}
+}
+
+// reader returns what reads a record of a global table as functions will, so that
+// none of them meets one that cannot be read.
+func reader[K, V any](keys codec.Codec[K], values codec.Codec[V]) func(key, value []byte) (missing bool, err error) {
+	return func(key, value []byte) (missing bool, err error) {
+		k, v := newCell("key", keys), newCell("value", values)
+		k.load(key)
+		v.load(value)
+		if err := k.decode(); err != nil {
+			return false, err
+		}
+		err = v.decode()
+		return v.missing, err
+	}
 }

@@ -35,6 +35,9 @@ type Group struct {
 // which is its changelog as well.
 type Global struct {
 	Store, Topic string
+
+	policies Policies
+	read     func(key, value []byte) (missing bool, err error)
 }
 
 // A RepartitionTopic is a topic that the processor creates, because records go through

@@ -12,7 +12,7 @@ import (
 func (t *Topology) Mermaid() string {
 	c := chart{ids: map[string]string{}}
 	c.text.WriteString("flowchart LR\n")
-	for _, g := range t.globals() {
+	for _, g := range t.globals {
 		c.link(c.topic(g.Topic, ""), "-->", c.shape("global table "+g.Store, "global table "+g.Store, `[(%s)]`))
 	}
 	for i, g := range t.groups {

@@ -66,12 +66,12 @@ func (c *counting) take() {
 		for _, topic := range g.Inputs {
 			take("input", topic)
 		}
-		for _, global := range g.Globals {
-			take("input", global.Topic)
-		}
 		for _, topic := range g.Outputs {
 			take("output", topic)
 		}
+	}
+	for _, g := range c.globals {
+		take("input", g.Topic)
 	}
 }
 

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,10 +15,10 @@ import (
 func (t *Topology) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "application %s\n", t.application)
-	if globals := t.globals(); len(globals) > 0 {
+	if len(t.globals) > 0 {
 		s.WriteString("\nglobal tables, whole on every instance\n")
 		var edges [][2]string
-		for _, g := range globals {
+		for _, g := range t.globals {
 			edges = append(edges, [2]string{"topic " + g.Topic, "global table " + g.Store})
 		}
 		writeEdges(&s, edges)
@@ -42,16 +41,6 @@ func writeEdges(s *strings.Builder, edges [][2]string) {
 	for _, e := range edges {
 		fmt.Fprintf(s, "  %-*s → %s\n", width, e[0], e[1])
 	}
-}
-
-// globals returns the global tables, each once, by store.
-func (t *Topology) globals() []Global {
-	var all []Global
-	for _, g := range t.groups {
-		all = append(all, g.Globals...)
-	}
-	slices.SortFunc(all, func(x, y Global) int { return cmp.Compare(x.Store, y.Store) })
-	return slices.Compact(all)
 }
 
 // summary says in one line what a group makes of what.

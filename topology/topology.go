@@ -30,6 +30,7 @@ type Topology struct {
 	handles     map[string]any   // each Topic[K, V] and Store[K, V], with its codecs
 
 	repartitions []RepartitionTopic // by topic
+	globals      []Global           // by store
 }
 
 // Application returns the name given to NewBuilder.
@@ -42,6 +43,10 @@ func (t *Topology) Groups() []*Group { return slices.Clone(t.groups) }
 // Repartitions returns the topics that the processor creates for records to go
 // through, by name.
 func (t *Topology) Repartitions() []RepartitionTopic { return slices.Clone(t.repartitions) }
+
+// Globals returns the global tables, by name of their stores, whether a group
+// looks at them or not.
+func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }
 
 // Topics returns the names of what is read and published, sorted.
 func (t *Topology) Topics() []string { return slices.Sorted(maps.Keys(t.topics)) }

@@ -80,6 +80,9 @@ func (s *Store) write(o *overlay, stale map[string]struct{}, position int64) (or
 			s.batch.Put(s.key, s.value)
 		}
 	}
+	if o.text != "" {
+		s.batch.Put(noteKey, []byte(o.text))
+	}
 	s.batch.Put(positionKey, positionValue(position))
 	return order, s.db.Write(&s.batch, nil)
 }

@@ -29,6 +29,7 @@ var (
 	positionKey = []byte("position") // next changelog offset, and when it was the newest
 	sourceKey   = []byte("source")   // the changelog's incarnation
 	indexedKey  = []byte("indexed")  // what the deadlines in dueSpace are; there if they are all of the rows
+	noteKey     = []byte("note")     // what Store.Note was given
 	strayKey    = []byte("stray")    // there if some key belongs to another partition by its hash
 )
 

@@ -24,6 +24,7 @@ type overlay struct {
 	held  int              // bytes of all rows
 	free  []byte           // the rest of the newest chunk
 	every bool             // each change is a row, also of one key
+	text  string           // see Store.Note
 
 	keys      *index  // all keys, of deleted rows too; nil if the store has no order
 	due       *index  // the deadlines of the last rows; nil if the store has none

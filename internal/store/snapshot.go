@@ -12,6 +12,7 @@ import (
 // released. When the store is closed it ends with ErrClosed.
 type Snapshot struct {
 	Position int64
+	Note     string // see Store.Note
 	store    *Store
 	snap     *leveldb.Snapshot
 }
@@ -36,7 +37,7 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 		snap.Release()
 		return nil, err
 	}
-	return &Snapshot{Position: origin.Position, store: s, snap: snap}, nil
+	return &Snapshot{Position: origin.Position, Note: origin.Note, store: s, snap: snap}, nil
 }
 
 // Release lets LevelDB forget the snapshot.

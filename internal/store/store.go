@@ -26,8 +26,8 @@ import (
 // ErrClosed means that the partition has gone elsewhere.
 var ErrClosed = errors.New("the partition is being closed")
 
-// A Store is one partition of a table. Get, Put, Scan, Due, Unsent, Commit and
-// Discard are for one goroutine at a time, the task's; Committed, Snapshot and
+// A Store is one partition of a table. Get, Put, Note, Scan, Due, Unsent, Commit
+// and Discard are for one goroutine at a time, the task's; Committed, Snapshot and
 // Position are for everybody, also while the store is being closed.
 type Store struct {
 	db      *leveldb.DB
@@ -64,6 +64,7 @@ type Origin struct {
 	Source   string    // the incarnation of the changelog topic
 	Position int64     // the changelog offset after the last one applied, 0 if none is
 	Saved    time.Time // when Position was written
+	Note     string    // see Store.Note
 }
 
 // Options say how a store is kept.
@@ -167,6 +168,11 @@ func (s *Store) origin(from getter) (o Origin, err error) {
 		return o, err
 	}
 	o.Source = string(source)
+	note, err := from.Get(noteKey, nil)
+	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
+		return o, err
+	}
+	o.Note = string(note)
 	b, err := from.Get(positionKey, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return o, nil
@@ -272,6 +278,9 @@ func (s *Store) stored(key []byte) ([]byte, error) {
 	}
 	return b, err
 }
+
+// Note has the next Commit write a text beside the position.
+func (s *Store) Note(text string) { s.open.text = text }
 
 // Unsent returns the rows of the open transaction that have not been returned
 // before. They do not change any more.

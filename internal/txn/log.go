@@ -3,7 +3,6 @@ package txn
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,10 +54,7 @@ func (l Log) fetch(from int64, wait time.Duration) (*sarama.FetchResponseBlock, 
 	if err != nil {
 		return nil, err
 	}
-	req := &sarama.FetchRequest{
-		Version: 11, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: 4 * fetchBytes,
-		Isolation: sarama.ReadCommitted, SessionEpoch: -1,
-	}
+	req := fetchRequest(wait)
 	req.AddBlock(l.Topic, l.Partition, from, fetchBytes, -1)
 	resp, err := leader.Fetch(req)
 	if err != nil {
@@ -69,10 +65,7 @@ func (l Log) fetch(from int64, wait time.Duration) (*sarama.FetchResponseBlock, 
 	if block == nil {
 		return nil, sarama.ErrIncompleteResponse
 	}
-	if errors.Is(block.Err, sarama.ErrNotLeaderForPartition) || errors.Is(block.Err, sarama.ErrUnknownTopicOrPartition) {
-		return nil, errors.Join(block.Err, l.Client.RefreshMetadata(l.Topic))
-	}
-	return block, answer(block.Err)
+	return block, l.answer(block)
 }
 
 // committed hands over the records at or after from that no transaction has

@@ -1,0 +1,272 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// globals are the global tables of an instance. One goroutine for each broker
+// reads all of them, with a client of their own: its requests wait for records,
+// and others would wait behind them.
+type globals struct {
+	*Processor
+	tables []*global
+	client sarama.Client
+	err    atomic.Pointer[string] // what they are waiting for
+
+	end context.CancelCauseFunc // of the instance
+}
+
+const (
+	globalWait  = 250 * time.Millisecond // of a fetch; a stop waits for it
+	globalRound = 30 * time.Second       // how often topics are looked at anew
+)
+
+// newGlobals returns the topology's global tables, which nobody reads yet.
+func newGlobals(p *Processor) *globals {
+	all := &globals{Processor: p}
+	for _, g := range p.topology.Globals() {
+		all.tables = append(all.tables, newGlobal(p, g))
+	}
+	return all
+}
+
+// start begins to read them. They may end the instance, whose context it
+// returns; stop returns why.
+func (all *globals) start(ctx context.Context) (running context.Context, stop func() error, err error) {
+	if len(all.tables) == 0 {
+		return ctx, func() error { return nil }, nil
+	}
+	if all.client, err = all.connect(ctx); err != nil {
+		return nil, nil, err
+	}
+	all.update()
+	running, all.end = context.WithCancelCause(ctx)
+	reading, cancel := context.WithCancel(context.Background()) // beyond the last record of a task
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		all.run(reading)
+	}()
+	return running, func() error {
+		cancel()
+		<-ended
+		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
+		all.end(nil)
+		errs := []error{all.close(), all.client.Close()}
+		if refused != nil {
+			errs = append(errs, refused)
+		}
+		return errors.Join(errs...)
+	}, nil
+}
+
+// global returns a global table, nil if there is none of the name.
+func (p *Processor) global(store string) *global {
+	p.mu.Lock()
+	all := p.globals
+	p.mu.Unlock()
+	if all != nil {
+		for _, t := range all.tables {
+			if t.Store == store {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// globalsReady tells whether all global tables are.
+func (p *Processor) globalsReady() bool {
+	p.mu.Lock()
+	all := p.globals
+	p.mu.Unlock()
+	if all != nil {
+		for _, t := range all.tables {
+			if t.view.Load() == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// globalStatus says how far the global tables are.
+func (p *Processor) globalStatus() (list []GlobalStatus) {
+	p.mu.Lock()
+	all := p.globals
+	p.mu.Unlock()
+	if all == nil {
+		return nil
+	}
+	for _, t := range all.tables {
+		s := GlobalStatus{
+			Table: t.Store, Topic: t.Topic, Partitions: p.topics.partitions[t.Topic], State: Restoring,
+			Restore: max(0, t.left.Load()), Lag: t.behind.Load(),
+		}
+		if t.view.Load() != nil {
+			s.State, s.Restore = Running, 0
+		}
+		if err := all.err.Load(); err != nil {
+			s.Err = *err
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// awaitGlobals returns when the global tables that the member's tasks look at
+// are ready, or when ctx is done.
+func (m *member) awaitGlobals(ctx context.Context) error {
+	for _, g := range m.group.Globals {
+		if err := m.global(g.Store).wait(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run reads until ctx is done.
+func (all *globals) run(ctx context.Context) {
+	for pause := time.Duration(0); ; {
+		began := time.Now()
+		err := all.round(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil || time.Since(began) > 5*time.Second {
+			pause = 0
+		}
+		if err != nil {
+			all.trouble(err)
+			pause = min(2*pause+50*time.Millisecond, 2*time.Second)
+			_ = sleep(ctx, pause)
+		}
+	}
+}
+
+// trouble says what the tables are waiting for.
+func (all *globals) trouble(err error) {
+	text := explain(err).Error()
+	was := all.err.Swap(&text)
+	switch {
+	case !all.globalsReady():
+		all.waiting(errors.New(text))
+	case was == nil || *was != text:
+		all.config.Logger.Warn("global tables wait", "error", text)
+	}
+}
+
+// round reads for a while, or until something is wrong.
+func (all *globals) round(ctx context.Context) error {
+	var topics []string
+	for _, t := range all.tables {
+		topics = append(topics, t.Topic)
+	}
+	if err := all.client.RefreshMetadata(topics...); err != nil {
+		return err
+	}
+	byLeader := map[*sarama.Broker][]*reading{}
+	for _, t := range all.tables {
+		if err := t.open(all.client); err != nil {
+			return fmt.Errorf("global table %q: %w", t.Store, err)
+		}
+		for _, c := range t.cursors {
+			leader, err := all.client.Leader(c.Topic, c.Partition)
+			if err != nil {
+				return fmt.Errorf("leader of %s: %w", c, err)
+			}
+			byLeader[leader] = append(byLeader[leader], &reading{c, t})
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	over := time.AfterFunc(globalRound, func() { cancel(errRoundOver) })
+	defer over.Stop()
+	var readers sync.WaitGroup
+	for leader, of := range byLeader {
+		readers.Go(func() {
+			for wait := time.Duration(0); ctx.Err() == nil; wait = globalWait { // at first it learns where the end is
+				if err := all.read(leader, of, wait); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, errRoundOver) {
+		return err
+	}
+	return nil
+}
+
+var errRoundOver = errors.New("the round is over")
+
+// A reading is a cursor of a global table.
+type reading struct {
+	*txn.Cursor
+	table *global
+}
+
+// read brings the tables what one leader has.
+func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duration) error {
+	cursors := make([]*txn.Cursor, len(of))
+	for i, r := range of {
+		cursors[i] = r.Cursor
+	}
+	if err := txn.Fetch(leader, cursors, wait); err != nil {
+		return err
+	}
+	for _, r := range of {
+		if err := r.table.take(r.Cursor); err != nil {
+			return all.sort(r.table, err)
+		}
+	}
+	if was := all.err.Load(); was != nil && all.err.CompareAndSwap(was, nil) {
+		all.config.Logger.Info("global tables go on")
+	}
+	return nil
+}
+
+// sort does what an error asks for: a record that is refused ends the sessions,
+// or the instance if it has none that looks at the table; a table that does not
+// fit its topic any more, or cannot be written, is opened anew; what else comes
+// from Kafka may pass.
+func (all *globals) sort(t *global, err error) error {
+	var kafka sarama.KError
+	refused, isRefused := errors.AsType[*topology.RecordError](err)
+	switch {
+	case isRefused:
+		t.fail(refused)
+		if len(t.watching()) == 0 && all.config.OnError(refused) != RestartTask {
+			all.end(refused)
+		}
+	case errors.Is(err, sarama.ErrOffsetOutOfRange) || !errors.As(err, &kafka):
+		t.reading.Lock()
+		defer t.reading.Unlock()
+		return errors.Join(err, t.close(false, err))
+	}
+	return err
+}
+
+// close closes the stores.
+func (all *globals) close() error {
+	var errs []error
+	for _, t := range all.tables {
+		t.reading.Lock()
+		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
+		t.view.Store(nil)
+		errs = append(errs, t.close(current, nil))
+		t.reading.Unlock()
+	}
+	return errors.Join(errs...)
+}
