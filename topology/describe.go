@@ -222,6 +222,10 @@ func codecName(c any) string {
 	if !v.IsValid() {
 		return ""
 	}
+	return typeOfCodec(v)
+}
+
+func typeOfCodec(v reflect.Value) string {
 	name := localType.ReplaceAllString(directories.ReplaceAllString(v.Type().String(), ""), "")
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
@@ -230,9 +234,9 @@ func codecName(c any) string {
 		return name
 	}
 	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Interface && !f.IsNil() && f.CanInterface() {
+		if f := v.Field(i); f.Kind() == reflect.Interface && !f.IsNil() {
 			if _, ok := f.Elem().Type().MethodByName("Encode"); ok {
-				name += " of " + codecName(f.Interface())
+				name += " of " + typeOfCodec(f.Elem())
 			}
 		}
 	}
