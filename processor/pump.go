@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A pump hands the task's work to goka, one callback for each turn: a batch of
@@ -11,6 +13,7 @@ import (
 // pump's.
 type pump struct {
 	*task
+	core  *topology.Task // the task gives its own up when goka ends it, which may be before the pump ends
 	out   chan *sarama.ConsumerMessage
 	timer *time.Timer // when Advance is due; stopped if it never is
 }
@@ -20,7 +23,7 @@ const batchSize = 256
 // pump starts the pump. What it returns is closed when a claim is, or when the
 // task ends.
 func (t *task) pump() chan *sarama.ConsumerMessage {
-	p := &pump{task: t, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour)}
+	p := &pump{task: t, core: t.core, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour)}
 	p.timer.Stop()
 	go func() {
 		defer close(p.out)
