@@ -275,22 +275,6 @@ func (d *demo) lagCounts(group string) bool {
 	})
 }
 
-// A taskID names a task.
-type taskID struct {
-	group     string
-	partition int32
-}
-
-// behind returns how many offsets each task has to process. A status tells it for
-// each of a task's tables.
-func behind(s processor.Status) map[taskID]int64 {
-	lags := map[taskID]int64{}
-	for _, t := range s.Tasks {
-		lags[taskID{t.Group, t.Partition}] = t.Lag
-	}
-	return lags
-}
-
 // outside returns the topics of a topology that it does not make itself: not
 // changelogs, nor repartition topics.
 func outside(topo *topology.Topology) []string {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/processor"
 )
 
 // progress writes what the demo has done each second, over the line before if
@@ -50,6 +52,22 @@ func (d *demo) progress() (stop func()) {
 		close(stopped)
 		running.Wait()
 	}
+}
+
+// A taskID names a task.
+type taskID struct {
+	group     string
+	partition int32
+}
+
+// behind returns how many offsets each task has to process. A status tells it for
+// each of a task's tables.
+func behind(s processor.Status) map[taskID]int64 {
+	lags := map[taskID]int64{}
+	for _, t := range s.Tasks {
+		lags[taskID{t.Group, t.Partition}] = t.Lag
+	}
+	return lags
 }
 
 func isTerminal(w io.Writer) bool {
