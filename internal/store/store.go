@@ -50,6 +50,7 @@ type Store struct {
 	saved    chan struct{}     // closed when LevelDB has what was saving
 	saveErr  error             // of the last save
 
+	looked  lookups     // rows lately read from LevelDB; the task's alone
 	asked   atomic.Bool // somebody reads: the cache is worth its memory
 	stray   atomic.Bool
 	scratch []byte // of Get
@@ -214,7 +215,10 @@ func (s *Store) Position() int64 {
 
 // Put sets a row in the open transaction, or deletes it if value is nil. It
 // copies both.
-func (s *Store) Put(key, value []byte, time int64) { s.open.put(key, value, time) }
+func (s *Store) Put(key, value []byte, time int64) {
+	s.looked.drop(key)
+	s.open.put(key, value, time)
+}
 
 // Get returns a row as the open transaction sees it, and its time; a nil value
 // if there is none. The bytes are valid until the next call.
@@ -222,8 +226,14 @@ func (s *Store) Get(key []byte) (value []byte, time int64, err error) {
 	if r := s.open.get(key); r != nil {
 		return r.Value, r.Time, nil
 	}
+	if b, ok := s.looked.get(key); ok {
+		return decode(b, nil)
+	}
 	b, read, err := s.committed(key, s.scratch[:0])
-	if b != nil {
+	switch {
+	case read && err == nil:
+		s.looked.note(key, b)
+	case b != nil:
 		s.scratch = b
 	}
 	value, time, err = decode(b, err)
