@@ -11,8 +11,8 @@ build: ## bin/hello
 test: ## everything that needs no server, under the race detector; most of its time is waiting
 	go test -race -parallel 8 ./...
 
-integration: ## the scenarios, the acceptance and the sink's suite on real servers
-	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks
+integration: ## the scenarios, the acceptance, the shop and the sink's suite on real servers
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders
 
 crash: ## kills everything at random for ten minutes and compares every key
 	go run ./internal/crash -flush

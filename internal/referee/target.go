@@ -3,6 +3,8 @@ package referee
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -60,17 +62,23 @@ func (t *Target) Values(ctx context.Context, keys []string, see func(i int, valu
 	return nil
 }
 
-// Count returns how many keys begin with the prefix, by walking through all.
+// Count returns how many keys begin with the prefix.
 func (t *Target) Count(ctx context.Context, prefix string) (int, error) {
+	keys, err := t.Keys(ctx, prefix)
+	return len(keys), err
+}
+
+// Keys returns the keys that begin with the prefix, by walking through all.
+func (t *Target) Keys(ctx context.Context, prefix string) ([]string, error) {
 	seen := map[string]struct{}{} // a walk may meet a key twice
 	walk := t.Client.Scan(ctx, 0, prefix+"*", 1000).Iterator()
 	for walk.Next(ctx) {
 		seen[walk.Val()] = struct{}{}
 	}
 	if err := walk.Err(); err != nil {
-		return 0, fmt.Errorf("count keys of redis: %w", err)
+		return nil, fmt.Errorf("list keys of redis: %w", err)
 	}
-	return len(seen), nil
+	return slices.Collect(maps.Keys(seen)), nil
 }
 
 // Close ends the connections.
