@@ -86,5 +86,11 @@ func writeStatus(w io.Writer, s processor.Status) error {
 		}
 		fmt.Fprintf(t, "%s/%d\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Group, k.Partition, k.Table, k.State, committed, grouped(k.Lag), grouped(k.Restore), sinks)
 	}
+	if len(s.Globals) > 0 {
+		fmt.Fprintln(t, "\nGLOBAL TABLE\tSTATE\tTOPIC\tTO READ\tTO RESTORE\t")
+	}
+	for _, g := range s.Globals {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", g.Table, g.State, g.Topic, grouped(g.Lag), grouped(g.Restore), g.Err)
+	}
 	return t.Flush()
 }

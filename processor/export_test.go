@@ -15,3 +15,8 @@ func (p *Processor) OnStep(f func(step int)) { p.onStep = f }
 func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
 	return p.rows(ctx, store, nil, nil)
 }
+
+// Purge does once what is else done every 30 seconds.
+func (p *Processor) Purge() error {
+	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once()
+}

@@ -128,6 +128,7 @@ func (p *Processor) runMembers(ctx context.Context, members []*member) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, len(members))
+	go p.purge(ctx)
 	for _, m := range members {
 		go func() {
 			err := m.run(ctx)

@@ -70,7 +70,8 @@ func TestRestartKeepsRowsAndPosition(t *testing.T) {
 	}
 	put(s, "key7", "")
 	put(s, "position", "a user's key")
-	if err := errors.Join(s.Commit(42), s.Close(true)); err != nil {
+	s.Note("noted")
+	if err := errors.Join(s.Commit(41), s.Commit(42), s.Close(true)); err != nil {
 		t.Fatal(err)
 	}
 	var was store.Origin
@@ -79,7 +80,7 @@ func TestRestartKeepsRowsAndPosition(t *testing.T) {
 		t.Fatal(err, wiped)
 	}
 	defer s.Close(false)
-	if was.Position != 42 || was.Source != "incarnation" || was.Saved.IsZero() {
+	if was.Position != 42 || was.Source != "incarnation" || was.Saved.IsZero() || was.Note != "noted" {
 		t.Errorf("origin %+v", was)
 	}
 	want(t, s, "key7", "")
@@ -134,6 +135,7 @@ func TestSnapshotStandsStill(t *testing.T) {
 	for _, k := range []string{"b", "a", "c"} {
 		put(s, k, "1")
 	}
+	s.Note("three")
 	if err := s.Commit(3); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +146,7 @@ func TestSnapshotStandsStill(t *testing.T) {
 	defer snap.Release()
 	put(s, "a", "2")
 	put(s, "b", "")
+	s.Note("five")
 	if err := s.Commit(5); err != nil {
 		t.Fatal(err)
 	}
@@ -151,8 +154,8 @@ func TestSnapshotStandsStill(t *testing.T) {
 	for r, err := range snap.Rows(nil, []byte("c")) {
 		got += fmt.Sprintf("%s=%s %v ", r.Key, r.Value, err)
 	}
-	if got != "a=1 <nil> b=1 <nil> " || snap.Position != 3 {
-		t.Errorf("snapshot at %d: %s", snap.Position, got)
+	if got != "a=1 <nil> b=1 <nil> " || snap.Position != 3 || snap.Note != "three" {
+		t.Errorf("snapshot at %d, %s: %s", snap.Position, snap.Note, got)
 	}
 	if has, err := snap.Has([]byte("b")); !has || err != nil {
 		t.Error("b is missing", err)

@@ -1,0 +1,154 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// purgeInterval is Kafka Streams' repartition.purge.interval.ms.
+const purgeInterval = 30 * time.Second
+
+// A purger deletes from repartition topics what all their readers have
+// committed. It does so from the partitions that this instance has, and nobody
+// waits for it.
+type purger struct {
+	*Processor
+	done  map[topology.Position]int64 // up to where it has deleted, by partition
+	wrong string                      // what it has said last
+}
+
+// purge deletes until ctx is done.
+func (p *Processor) purge(ctx context.Context) {
+	u := &purger{Processor: p, done: map[topology.Position]int64{}}
+	if len(u.purged()) == 0 {
+		return
+	}
+	for sleep(ctx, purgeInterval) == nil {
+		u.say(u.once())
+	}
+}
+
+// say says what is wrong, once.
+func (u *purger) say(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != u.wrong {
+		u.config.Logger.Warn("committed records stay in a repartition topic", "error", text)
+	}
+	u.wrong = text
+}
+
+// purged returns the repartition topics, but those that a global table keeps.
+func (u *purger) purged() (names []string) {
+	for _, r := range u.topology.Repartitions() {
+		if !slices.ContainsFunc(u.topology.Globals(), func(g topology.Global) bool { return g.Topic == r.Topic }) {
+			names = append(names, r.Topic)
+		}
+	}
+	return names
+}
+
+// once deletes what is committed by now.
+func (u *purger) once() error {
+	admin, err := sarama.NewClusterAdminFromClient(u.client) // closing it would close the client
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, topic := range u.purged() {
+		committed, err := u.committed(topic)
+		for partition, offset := range committed {
+			if offset <= u.done[topology.Position{Topic: topic, Partition: partition}] {
+				delete(committed, partition)
+			}
+		}
+		if err == nil && len(committed) > 0 {
+			err = admin.DeleteRecords(topic, committed)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("topic %q: %w", topic, err))
+			continue
+		}
+		for partition, offset := range committed {
+			u.done[topology.Position{Topic: topic, Partition: partition}] = offset
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// committed returns the offsets that all readers of a topic have committed, in
+// the partitions that this instance has for the first of them.
+func (u *purger) committed(topic string) (map[int32]int64, error) {
+	u.mu.Lock()
+	members := u.members
+	u.mu.Unlock()
+	var readers []*member
+	for _, m := range members {
+		if slices.Contains(m.group.Inputs, topic) {
+			readers = append(readers, m)
+		}
+	}
+	if len(readers) == 0 {
+		return nil, nil
+	}
+	offsets := map[int32]int64{}
+	for _, t := range readers[0].tasks() {
+		if t.partition < u.topics.partitions[topic] {
+			offsets[t.partition] = -1
+		}
+	}
+	if len(offsets) == 0 {
+		return nil, nil
+	}
+	for i, m := range readers {
+		err := m.committedIn(topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64) {
+			if i == 0 || offset < offsets[partition] {
+				offsets[partition] = offset
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("offsets of group %s: %w", m.group.Name, err)
+		}
+	}
+	return offsets, nil
+}
+
+// committedIn hands over what the member's group has committed, -1 where
+// that is nothing.
+func (m *member) committedIn(topic string, partitions []int32, each func(partition int32, offset int64)) error {
+	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: m.group.Name}
+	for _, p := range partitions {
+		req.AddPartition(topic, p)
+	}
+	var resp *sarama.OffsetFetchResponse
+	err := m.ask(func(b *sarama.Broker) (code sarama.KError, err error) {
+		if resp, err = b.FetchOffset(req); err != nil {
+			return 0, err
+		}
+		return resp.Err, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range partitions {
+		block := resp.GetBlock(topic, p)
+		switch {
+		case block == nil:
+			return sarama.ErrIncompleteResponse
+		case block.Err != sarama.ErrNoError:
+			return block.Err
+		}
+		each(p, block.Offset)
+	}
+	return nil
+}
