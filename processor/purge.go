@@ -18,7 +18,7 @@ const purgeInterval = 30 * time.Second
 
 // A purger deletes from repartition topics what all their readers have
 // committed. It does so from the partitions that this instance has, and nobody
-// waits for it.
+// waits for it: what is under way when the instance stops ends with its client.
 type purger struct {
 	*Processor
 	done  map[topology.Position]int64 // up to where it has deleted, by partition
@@ -32,7 +32,9 @@ func (p *Processor) purge(ctx context.Context) {
 		return
 	}
 	for sleep(ctx, purgeInterval) == nil {
-		u.say(u.once())
+		if err := u.once(); ctx.Err() == nil {
+			u.say(err)
+		}
 	}
 }
 
