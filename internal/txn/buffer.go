@@ -21,7 +21,7 @@ func (b *buffer) copyOf(data []byte) []byte {
 	if data == nil {
 		return nil
 	}
-	if len(data) > cap(b.memory)-len(b.memory) {
+	if b.memory == nil || len(data) > cap(b.memory)-len(b.memory) { // what is empty is not missing
 		b.memory = make([]byte, 0, max(memoryChunk, len(data)))
 	}
 	n := len(b.memory)

@@ -113,6 +113,30 @@ func TestProducerBatches(t *testing.T) {
 	}
 }
 
+// An empty key or value is not a missing one, nor is the very first.
+func TestProducerPublishesEmpty(t *testing.T) {
+	k := newKafka(t)
+	p := k.producer("id")
+	p.Publish(topic, 0, []byte{}, []byte{}, nil, 1000)
+	p.Publish(topic, 0, nil, nil, nil, 1000)
+	p.Publish(topic, 0, []byte{}, []byte{}, nil, 1000)
+	p.Push()
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	k.commit(p)
+	var got []bool
+	if _, _, err := k.log().Read(0, time.Second, func(r *sarama.Record, _ int64, _ time.Time) error {
+		got = append(got, r.Key == nil, r.Value == nil)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []bool{false, false, true, true, false, false}; !slices.Equal(got, want) {
+		t.Errorf("missing keys and values %v, want %v", got, want)
+	}
+}
+
 // Publish may be called by several goroutines at once, and copies what it is given.
 func TestProducerConcurrent(t *testing.T) {
 	k := newKafka(t)
