@@ -99,9 +99,11 @@ func (s *street) clear() {
 	if s.prefix == "" {
 		return
 	}
-	keys, err := s.redis.Keys(s.t.Context(), "*"+s.prefix+"*").Result()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	keys, err := s.redis.Keys(ctx, "*"+s.prefix+"*").Result()
 	if len(keys) > 0 {
-		err = s.redis.Del(s.t.Context(), keys...).Err()
+		err = s.redis.Del(ctx, keys...).Err()
 	}
 	if err := errors.Join(err, s.referee.Drop(s.prefix), s.referee.Close()); err != nil {
 		s.t.Errorf("cleaning up: %v", err)
