@@ -41,13 +41,6 @@ type worker struct {
 
 func newFleet(o options, run, dir, redis string, kafka *server) (*fleet, error) {
 	f := &fleet{kafka: kafka}
-	names := ""
-	for i, l := range o.workloads {
-		if i > 0 {
-			names += ","
-		}
-		names += l.name
-	}
 	for i := range o.instances {
 		listener, err := net.Listen("tcp", "127.0.0.1:0") // finds a free port
 		if err != nil {
@@ -59,7 +52,7 @@ func newFleet(o options, run, dir, redis string, kafka *server) (*fleet, error) 
 		f.workers = append(f.workers, &worker{
 			fleet: f, log: filepath.Join(dir, fmt.Sprintf("worker-%d.log", i)),
 			job: job{
-				Run: run, Workloads: names, Brokers: o.brokers, Redis: redis,
+				Run: run, Workloads: o.names, Brokers: o.brokers, Redis: redis,
 				State: filepath.Join(dir, fmt.Sprintf("state-%d", i)), Listen: listener.Addr().String(), AtLeastOnce: o.atLeastOnce,
 			},
 		})

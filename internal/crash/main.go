@@ -52,7 +52,9 @@ type options struct {
 	length      time.Duration
 	kills       int
 	instances   int
+	names       string // of the workloads
 	workloads   []workload
+	shop        bool // is a workload, too
 	kinds       []kind
 	atLeastOnce bool
 	seed        uint64
@@ -77,7 +79,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.kills, "kills", 0, "how many workers are killed; other faults in proportion (60; short 10)")
 	flags.IntVar(&o.keys, "keys", 2000, "of each workload")
 	flags.IntVar(&o.instances, "instances", 3, "most workers at a time")
-	names := flags.String("workload", "hello,count", "names with commas between")
+	flags.StringVar(&o.names, "workload", "hello,count,shop", "names with commas between")
 	faults := flags.String("faults", "all", "`kinds` with commas between, each kind or kind:weight")
 	guarantee := flags.String("guarantee", "exactly-once", "of the workers; at-least-once must show doubles, and proves that this test can fail")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "same seed, same faults at the same times")
@@ -91,7 +93,7 @@ func parse(args []string) (options, error) {
 	o.brokers = strings.Split(*brokers, ",")
 	o.defaults()
 	var err, failed error
-	if o.workloads, err = chooseWorkloads(*names); err != nil {
+	if o.workloads, o.shop, err = chooseWorkloads(o.names); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	if o.kinds, err = chooseKinds(*faults); err != nil {
@@ -128,6 +130,7 @@ func help(flags *flag.FlagSet) {
 	for _, l := range workloads {
 		fmt.Fprintf(w, "  %-12s %s\n", l.name, l.about)
 	}
+	fmt.Fprintf(w, "  %-12s %s\n", shopName, shopAbout)
 	fmt.Fprint(w, "\nFlags:\n")
 	flags.PrintDefaults()
 }

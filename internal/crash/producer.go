@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/orders"
 	"github.com/tidemark-dev/tidemark/internal/referee"
 )
 
@@ -23,8 +24,9 @@ type producer struct {
 	o      options
 	run    string
 	random *rand.Rand
-	sent   atomic.Int64 // records acknowledged
-	lost   atomic.Int64 // records whose fate was not learnt
+	shop   *orders.Traffic // nil if it is no workload
+	sent   atomic.Int64    // records acknowledged
+	lost   atomic.Int64    // records whose fate was not learnt
 
 	plain sarama.SyncProducer
 	inTxn sarama.SyncProducer
@@ -35,10 +37,33 @@ type producer struct {
 }
 
 func newProducer(o options, run string) *producer {
-	return &producer{
+	p := &producer{
 		o: o, run: run, random: rand.New(rand.NewPCG(o.seed, 2)),
 		next: map[string]int64{}, deleted: map[string][]int64{},
 	}
+	if o.shop {
+		p.shop = orders.NewTraffic(newShop(run), o.seed)
+	}
+	return p
+}
+
+// open sends what the shop's other records must find.
+func (p *producer) open() error {
+	if p.shop == nil {
+		return nil
+	}
+	var batch []*sarama.ProducerMessage
+	for range orders.Opening {
+		r, err := p.shop.Next()
+		if err != nil {
+			return err
+		}
+		batch = append(batch, message(r))
+	}
+	if err := p.connect(); err != nil {
+		return err
+	}
+	return p.plain.SendMessages(batch)
 }
 
 // produce sends all records within the length of the run, longer if Kafka was away.
@@ -73,18 +98,23 @@ func (p *producer) send(n int) error {
 	if err := p.connect(); err != nil {
 		return err
 	}
-	if p.random.IntN(4) > 0 {
-		err := p.plain.SendMessages(p.batch(n, false))
-		if err == nil {
-			p.sent.Add(int64(n))
-		}
+	inTxn := p.random.IntN(4) == 0
+	abort := inTxn && p.random.IntN(2) == 0
+	batch, err := p.batch(n, abort)
+	if err != nil {
 		return err
 	}
-	abort := p.random.IntN(2) == 0
+	if !inTxn {
+		if err := p.plain.SendMessages(batch); err != nil {
+			return err
+		}
+		p.sent.Add(int64(n))
+		return nil
+	}
 	if err := p.inTxn.BeginTxn(); err != nil {
 		return err
 	}
-	if err := p.inTxn.SendMessages(p.batch(n, abort)); err != nil {
+	if err := p.inTxn.SendMessages(batch); err != nil {
 		return errors.Join(err, p.inTxn.AbortTxn())
 	}
 	if abort {
@@ -97,29 +127,49 @@ func (p *producer) send(n int) error {
 	return nil
 }
 
-// batch makes records of random keys. Those to be aborted have a number that
-// nobody may see.
-func (p *producer) batch(n int, abort bool) []*sarama.ProducerMessage {
+// batch makes records of each workload. Those to be aborted nobody may see, and
+// show it.
+func (p *producer) batch(n int, abort bool) (batch []*sarama.ProducerMessage, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	batch := make([]*sarama.ProducerMessage, 0, n)
-	for range n {
-		l := p.o.workloads[p.random.IntN(len(p.o.workloads))]
-		key := l.key(p.random.IntN(p.o.keys))
-		msg := &sarama.ProducerMessage{Topic: l.journal(p.run), Key: sarama.StringEncoder(key)}
-		number := aborted
-		if !abort {
-			p.next[key]++
-			number = p.next[key]
-		}
-		if l.deletes && !abort && p.random.IntN(7) == 0 {
-			p.deleted[key] = append(p.deleted[key], number)
-		} else {
-			msg.Value = sarama.ByteEncoder(value(number))
-		}
-		batch = append(batch, msg)
+	choices := len(p.o.workloads)
+	if p.shop != nil {
+		choices++
 	}
-	return batch
+	for range n {
+		i := p.random.IntN(choices)
+		if i == len(p.o.workloads) {
+			next := p.shop.Next
+			if abort {
+				next = p.shop.Aborted
+			}
+			r, err := next()
+			if err != nil {
+				return nil, err
+			}
+			batch = append(batch, message(r))
+			continue
+		}
+		batch = append(batch, p.numbered(p.o.workloads[i], abort))
+	}
+	return batch, nil
+}
+
+// numbered makes a record of a random key, with its next number.
+func (p *producer) numbered(l workload, abort bool) *sarama.ProducerMessage {
+	key := l.key(p.random.IntN(p.o.keys))
+	msg := &sarama.ProducerMessage{Topic: l.journal(p.run), Key: sarama.StringEncoder(key)}
+	number := aborted
+	if !abort {
+		p.next[key]++
+		number = p.next[key]
+	}
+	if l.deletes && !abort && p.random.IntN(7) == 0 {
+		p.deleted[key] = append(p.deleted[key], number)
+	} else {
+		msg.Value = sarama.ByteEncoder(value(number))
+	}
+	return msg
 }
 
 // tombstone returns the number of a key's first tombstone after a number.

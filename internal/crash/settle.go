@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/orders"
 	"github.com/tidemark-dev/tidemark/internal/referee"
 )
 
@@ -21,16 +23,24 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 	defer c.Close()
 	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	want := map[string]rows{}
+	want := truth{rows: map[string]rows{}}
 	for _, l := range o.workloads {
 		w, n, err := l.expected(limited, c, r.Run)
 		if err != nil {
 			return err
 		}
-		want[l.name] = w
+		want.rows[l.name] = w
 		r.Records += n
 	}
-	if err := r.drain(ctx, o, target, want); err != nil {
+	if o.shop {
+		books, n, err := shopExpected(limited, c, newShop(r.Run))
+		if err != nil {
+			return err
+		}
+		want.books = books
+		r.Records += n
+	}
+	if err := r.drain(ctx, o, c, target, want); err != nil {
 		return err
 	}
 	sleep(ctx, 2*time.Second) // what comes late is to be seen
@@ -40,7 +50,7 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 			r.Places = append(r.Places, verdict{Place: l.name + " view", Wrong: 1, Examples: []string{err.Error()}})
 			continue
 		}
-		r.Places = append(r.Places, l.compare("view", want[l.name], got))
+		r.Places = append(r.Places, l.compare("view", want.rows[l.name], got))
 	}
 	stopped := time.Now()
 	s.fleet.close(false)
@@ -48,16 +58,25 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 	limited, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for _, l := range o.workloads {
-		if err := r.judge(limited, o, l, c, target, want[l.name]); err != nil {
+		if err := r.judge(limited, o, l, c, target, want.rows[l.name]); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !o.shop {
+		return nil
+	}
+	return r.judgeShop(limited, c, target, want.books)
 }
 
-// drain waits until every row of Redis is right, or until nothing has changed
-// for so long that it will not be.
-func (r *result) drain(ctx context.Context, o options, target *referee.Target, want map[string]rows) error {
+// truth is what follows from what was read.
+type truth struct {
+	rows  map[string]rows // by workload
+	books orders.Books    // of the shop
+}
+
+// drain waits until every row of Redis is right, and what the shop publishes, or
+// until nothing has changed for so long that it will not be.
+func (r *result) drain(ctx context.Context, o options, c *referee.Cluster, target *referee.Target, want truth) error {
 	began, changed, before := time.Now(), time.Now(), ""
 	patience := o.patience
 	if o.atLeastOnce {
@@ -70,9 +89,15 @@ func (r *result) drain(ctx context.Context, o options, target *referee.Target, w
 			if err != nil {
 				return fmt.Errorf("wait for redis: %w", err)
 			}
-			v := l.compare("redis", want[l.name], got)
-			different += int(v.Lost + v.Doubled + v.Wrong)
+			different += l.compare("redis", want.rows[l.name], got).sum()
 			state += fmt.Sprint(got)
+		}
+		if o.shop && different == 0 {
+			n, err := shopBehind(ctx, c, target, newShop(r.Run), want.books)
+			if err != nil {
+				return fmt.Errorf("wait for the shop: %w", err)
+			}
+			different, state = n, fmt.Sprint(state, n)
 		}
 		if state != before {
 			changed, before = time.Now(), state
@@ -83,7 +108,7 @@ func (r *result) drain(ctx context.Context, o options, target *referee.Target, w
 		}
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()
-			say("draining: redis is %d behind", different)
+			say("draining: %d behind", different)
 		}
 		if sleep(ctx, 100*time.Millisecond); ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -134,5 +159,19 @@ func (r *result) judge(ctx context.Context, o options, l workload, c *referee.Cl
 		return err
 	}
 	r.Places = append(r.Places, v)
+	return nil
+}
+
+// judgeShop judges every place of the shop.
+func (r *result) judgeShop(ctx context.Context, c *referee.Cluster, target *referee.Target, want orders.Books) error {
+	kafka, err := shopInKafka(ctx, c, newShop(r.Run), r.Run)
+	if err != nil {
+		return err
+	}
+	redis, err := shopInRedis(ctx, target, newShop(r.Run))
+	if err != nil {
+		return err
+	}
+	r.Places = slices.Concat(r.Places, compareTables("table", want, kafka), compareTables("redis", want, redis), compareOutputs(want, kafka))
 	return nil
 }

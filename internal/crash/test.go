@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,6 +81,9 @@ func test(ctx context.Context, o options) error {
 // and judges.
 func (r *result) play(ctx context.Context, o options, s *storm, target *referee.Target, faults []fault) error {
 	p := newProducer(o, r.Run)
+	if err := p.open(); err != nil {
+		return err
+	}
 	w := newWatcher(target.Client, p)
 	for _, one := range s.fleet.workers {
 		if err := one.start(); err != nil {
@@ -135,6 +139,15 @@ func createTopics(o options, run string) error {
 			if err := c.Create(l.output(run), partitions); err != nil {
 				return err
 			}
+		}
+	}
+	if !o.shop {
+		return nil
+	}
+	s := newShop(run)
+	for _, topic := range slices.Concat(s.Inputs(), s.Outputs()) {
+		if err := c.Create(topic, partitions); err != nil {
+			return err
 		}
 	}
 	return nil

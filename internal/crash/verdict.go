@@ -27,6 +27,9 @@ func (v *verdict) example(format string, args ...any) {
 	}
 }
 
+// sum returns how many differences there are.
+func (v verdict) sum() int { return int(v.Lost + v.Doubled + v.Wrong) }
+
 // rows are the numbers of a table's rows by key.
 type rows map[string]int64
 

@@ -49,13 +49,16 @@ func work(text string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
 		stop()
 	}()
-	chosen, err := chooseWorkloads(j.Workloads)
+	chosen, shop, err := chooseWorkloads(j.Workloads)
 	if err != nil {
 		return err
 	}
 	b := topology.NewBuilder(j.Run)
 	for _, l := range chosen {
 		l.declare(b, j.Run, j.Redis)
+	}
+	if shop {
+		declareShop(b, j.Run, j.Redis)
 	}
 	topo, err := b.Build()
 	if err != nil {

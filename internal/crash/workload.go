@@ -30,15 +30,21 @@ var workloads = []workload{
 	{name: "count", about: "journal → count of each key → output topic, Redis", store: "hello-counts", publishes: true, counts: true},
 }
 
-func chooseWorkloads(names string) (chosen []workload, err error) {
+// chooseWorkloads returns the workloads of a list of names, and whether the shop
+// is one of them.
+func chooseWorkloads(names string) (chosen []workload, shop bool, err error) {
 	for name := range strings.SplitSeq(names, ",") {
+		if name == shopName {
+			shop = true
+			continue
+		}
 		i := slices.IndexFunc(workloads, func(l workload) bool { return l.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
+			return nil, false, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
 		}
 		chosen = append(chosen, workloads[i])
 	}
-	return chosen, nil
+	return chosen, shop, nil
 }
 
 // Names of a run of a workload.
