@@ -164,6 +164,12 @@ func (r *rows) firstDue(until int64, limit int) ([]Row, error) {
 	if until < r.next {
 		return nil, nil
 	}
+	return r.readDue(until, limit)
+}
+
+// readDue is apart from firstDue because its loop makes its arguments escape: most
+// of the time nothing is due.
+func (r *rows) readDue(until int64, limit int) ([]Row, error) {
 	type dated struct {
 		Row
 		deadline int64

@@ -302,9 +302,18 @@ func TestSlidingWindows(t *testing.T) {
 				{"k", "100", 200}, {"k", "0", 100}, {"k", "1", 101}, {"k", "2", 102}, {"k", "3", 103}, {"k", "4", 104}, {"k", "5", 105}, {"k", "6", 15},
 			},
 			want: `k[190,200] = 0+100 @200`,
+		}, {
+			// The last moment at which the window that begins with the record is open.
+			name:    "late for all windows but one",
+			by:      topology.Sliding{Size: 10 * ms, Grace: 90 * ms},
+			records: []sent{{"k", "a", 99}, {"o", "x", 200}, {"k", "late", 99}, {"k", "b", 100}},
+			want: `
+				k[89,99] = 0+a @99
+				o[190,200] = 0+x @200
+				k[100,110] = 0+b @100`,
 		},
 	} {
-		// Of KStreamSlidingWindowAggregateTest.
+		// Of KStreamSlidingWindowAggregateTest, but the last.
 		t.Run(test.name, func(t *testing.T) {
 			got := resultsOf(t, added(test.by), test.records)
 			if test.look != nil {

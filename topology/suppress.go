@@ -41,10 +41,8 @@ func Suppress[K, V any](t Table[K, V], rows Store[K, V], until Until) Table[K, V
 	if up.windows != nil && rows.TTL != 0 {
 		down.windows = keepWindows(b, down.node, up.windows, up.key, table, rows)
 	}
-	held := b.keepAside(down.node, rows.Name+"-buffer")
+	held := b.keepHeld(down.node, rows.Name+"-buffer", until, wait)
 	held.partitionKey = table.partitionKey
-	held.deadline = func(_, value []byte, _ int64) int64 { return heldSince(value) + wait }
-	held.deadlineName = fmt.Sprintf("held back for %d ms", wait)
 	same := sameCodec(up.value, rows.Value)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		s := &suppression[K, V]{
@@ -196,18 +194,14 @@ func (s *suppression[K, V]) release(rows []Row) error {
 	return nil
 }
 
-// keepAside makes a step keep rows for itself, in order.
-func (b *Builder) keepAside(n *node, name string) *kept {
-	s := &kept{name: name, of: n.name, ordered: true}
-	n.stores = append(n.stores, s)
-	if b == nil {
-		return s
+// keepHeld declares the store of what is held back.
+func (b *Builder) keepHeld(n *node, name string, until Until, wait int64) *kept {
+	s := b.keepBuffer(n, name)
+	s.deadline = func(_, value []byte, _ int64) int64 { return heldSince(value) + wait }
+	s.deadlineName = fmt.Sprintf("held back for %d ms", wait)
+	if until.Closed {
+		s.keyDeadline = true
+		s.deadline = func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + wait }
 	}
-	for _, other := range b.stores {
-		if other.name == name {
-			b.wrong("store %q: rows of %s and of %s are kept in it", name, other.of, n.name)
-		}
-	}
-	b.stores = append(b.stores, s)
 	return s
 }

@@ -99,7 +99,7 @@ func TestSuppress(t *testing.T) {
 			changes: []sent{{"hey", "14", 0}, {"tick", "5", 1}},
 			want:    []string{"", "hey 14 @0"},
 		}, {
-			// KTableSuppressProcessorTest.suppressShouldNotDropTombstonesForTimeLimit, …ShouldNotDropTombstonesForKTable
+			// KTableSuppressProcessorTest.suppressShouldNotDropTombstonesForKTable
 			name:    "deletions",
 			until:   topology.Until{Age: 5 * ms},
 			changes: []sent{{"hey", "1", 0}, {"hey", deleted, 3}, {"tick", "1", 5}, {"hey", "2", 6}, {"tick", "2", 20}},
@@ -153,6 +153,22 @@ func TestSuppressUntilClosed(t *testing.T) {
 			by:   topology.Tumbling{Size: 2 * ms, Grace: 2 * ms},
 			at:   []int64{0, 1, 2, 0, 3, 0, 4, 0, 30},
 			want: []string{"k1[0,2] = 4 @1", "k1[2,4] = 2 @3", "k1[4,6] = 1 @4"},
+		}, {
+			// KTableSuppressProcessorTest.finalResultsSuppressionShouldBufferAndEmitAtGraceExpiration
+			name: "tumbling, not before grace is over",
+			by:   topology.Tumbling{Size: ms, Grace: ms},
+			at:   []int64{99, 100},
+		}, {
+			name: "tumbling, when grace is over",
+			by:   topology.Tumbling{Size: ms, Grace: ms},
+			at:   []int64{99, 100, 101},
+			want: []string{"k1[99,100] = 1 @99"},
+		}, {
+			// KTableSuppressProcessorTest.finalResultsWithZeroGraceShouldStillBufferUntilTheWindowEnd
+			name: "tumbling, no grace",
+			by:   topology.Tumbling{Size: 100 * ms},
+			at:   []int64{5, 99, 100},
+			want: []string{"k1[0,100] = 2 @99"},
 		}, {
 			// SuppressScenarioTest.shouldSupportFinalResultsForSlidingWindows
 			name: "sliding",

@@ -22,9 +22,9 @@ type Tumbling struct{ Size, Grace time.Duration }
 // 1970: a record is in each of those that it falls into.
 type Hopping struct{ Size, Advance, Grace time.Duration }
 
-// Sliding windows hold records that are at most Size apart: there is a window
-// for each set of records that a window of that size can hold. Start and End are
-// within it. Those before 1970 plus Size are one window.
+// Sliding windows hold records that are at most Size apart: there is one for each
+// set of records that a window of that size can hold. Start and End are within
+// it. No window begins before 1970: what is less than Size later is in the first.
 type Sliding struct{ Size, Grace time.Duration }
 
 // Session windows grow while records are at most Gap apart: a window reaches

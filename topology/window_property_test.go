@@ -69,6 +69,79 @@ func TestWindowCountsAreThoseOfALoop(t *testing.T) {
 	}
 }
 
+// With records that come too late the counts are those of a loop that drops them.
+func TestWindowCountsWithoutLateRecords(t *testing.T) {
+	random := random(t)
+	for range 100 {
+		size, grace := 1+random.Int64N(30), random.Int64N(40)
+		advance := 1 + random.Int64N(size)
+		inMs := func(n int64) time.Duration { return time.Duration(n) * ms }
+		var times []int64
+		for now := int64(0); len(times) < 60; now += random.Int64N(12) {
+			times = append(times, max(0, now-random.Int64N(60)))
+		}
+		for _, test := range []struct {
+			by   topology.Windows
+			want map[[2]int64]int64
+		}{
+			{topology.Hopping{Size: inMs(size), Advance: inMs(advance), Grace: inMs(grace)}, openHops(times, size, advance, grace)},
+			{topology.Session{Gap: inMs(size), Grace: inMs(grace)}, openSessions(times, size, grace)},
+		} {
+			topo := build(t, func(b *topology.Builder) {
+				topology.Count(topology.Window(topology.Consume(b, letters), test.by), counted)
+			})
+			d := topologytest.New(t, topo, 1)
+			for _, ms := range times {
+				d.At(at(ms))
+				topologytest.Send(d, letters, "k", "")
+			}
+			want := map[topology.Windowed[string]]int64{}
+			for w, n := range test.want {
+				want[within("k", w[0], w[1])] = n
+			}
+			if diff := gocmp.Diff(want, topologytest.Rows(d, counted)); diff != "" {
+				t.Fatalf("%+v, records %v (-want +got):\n%s", test.by, times, diff)
+			}
+		}
+	}
+}
+
+func openHops(times []int64, size, advance, grace int64) map[[2]int64]int64 {
+	counts, now := map[[2]int64]int64{}, int64(0)
+	for _, t := range times {
+		now = max(now, t)
+		for start := int64(0); start <= t; start += advance {
+			if end := start + size; t < end && now < end+grace {
+				counts[[2]int64{start, end}]++
+			}
+		}
+	}
+	return counts
+}
+
+func openSessions(times []int64, gap, grace int64) map[[2]int64]int64 {
+	counts, now := map[[2]int64]int64{}, int64(0)
+	for _, t := range times {
+		now = max(now, t)
+		into, n := [2]int64{t, t}, int64(1)
+		var near [][2]int64
+		for s, m := range counts {
+			if s[0]-gap <= t && t <= s[1]+gap {
+				near = append(near, s)
+				into[0], into[1], n = min(into[0], s[0]), max(into[1], s[1]), n+m
+			}
+		}
+		if into[1]+gap+grace < now {
+			continue
+		}
+		for _, s := range near {
+			delete(counts, s)
+		}
+		counts[into] = n
+	}
+	return counts
+}
+
 func hops(times []int64, size, advance int64) map[[2]int64]int64 {
 	counts := map[[2]int64]int64{}
 	for _, t := range times {
