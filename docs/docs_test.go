@@ -8,18 +8,18 @@ import (
 )
 
 // Code that the documents show stands, word for word, in a test file beside
-// them: so it compiles.
+// them, or in cmd/hello: so it compiles.
 func TestShownCodeIsCompiled(t *testing.T) {
 	sources, _ := filepath.Glob("*_test.go")
 	var compiled strings.Builder
-	for _, file := range sources {
+	for _, file := range append(sources, "../cmd/hello/main.go") {
 		compiled.WriteString(flat(read(t, file)))
 	}
 	documents, _ := filepath.Glob("from-*.md")
 	if len(documents) == 0 {
 		t.Fatal("no documents")
 	}
-	for _, file := range documents {
+	for _, file := range append(documents, "../README.md") {
 		blocks := strings.Split(read(t, file), "```go\n")[1:]
 		if len(blocks) == 0 {
 			t.Errorf("%s shows no code", file)
