@@ -193,8 +193,12 @@ func (m *member) leave() error {
 // where it is now, if it has moved or is lost. The client remembers the one that
 // it knew for ever.
 func (m *member) ask(request func(*sarama.Broker) (sarama.KError, error)) error {
+	return m.askOf(m.group.Name, request)
+}
+
+func (m *member) askOf(group string, request func(*sarama.Broker) (sarama.KError, error)) error {
 	for again := true; ; again = false {
-		b, err := m.client.Coordinator(m.group.Name)
+		b, err := m.client.Coordinator(group)
 		if err != nil {
 			return err
 		}
@@ -209,7 +213,7 @@ func (m *member) ask(request func(*sarama.Broker) (sarama.KError, error)) error 
 		default:
 			err = code
 		}
-		if !again || m.client.RefreshCoordinator(m.group.Name) != nil {
+		if !again || m.client.RefreshCoordinator(group) != nil {
 			return err
 		}
 	}

@@ -34,6 +34,9 @@ func (t *task) openStores() error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if err := t.checkBegun(); err != nil {
+		return err
+	}
 	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.config.Policies)
 	if err != nil {
 		return fmt.Errorf("metadata of the group's offsets: %w", err)

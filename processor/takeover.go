@@ -19,9 +19,9 @@ type takeover struct {
 
 // A legacy is what the last owner of a partition has left.
 type legacy struct {
-	begun  bool   // something of the partition is committed
-	own    bool   // the partition is marked as ours already
-	clocks string // of the task
+	begun  []string // topics of which something is committed
+	own    bool     // the partition is marked as ours already
+	clocks string   // of the task
 }
 
 // The metadata of a partition's committed offsets names the transactional id of
@@ -64,7 +64,7 @@ func parseMetadata(text string) (owner, clocks string) {
 // itself be waiting for that transaction's offsets.
 func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) {
 	fenced := map[string]bool{"": true, s.transactionalID(): true}
-	_, err := s.committedOffsets(topics, false, func(p int32, owner, _ string) error {
+	_, err := s.committedOffsets(s.group.Name, topics, false, func(_ string, p int32, owner, _ string) error {
 		if fenced[owner] {
 			return nil
 		}
@@ -77,9 +77,9 @@ func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) 
 	}
 	legacies := map[int32]legacy{}
 	for {
-		stable, err := s.committedOffsets(topics, true, func(p int32, owner, clocks string) error {
+		stable, err := s.committedOffsets(s.group.Name, topics, true, func(topic string, p int32, owner, clocks string) error {
 			l := legacies[p]
-			l.begun = true
+			l.begun = append(l.begun, topic)
 			l.own = l.own || owner != "" && owner == s.transactionalID()
 			if clocks != "" {
 				l.clocks = clocks
@@ -96,24 +96,24 @@ func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) 
 	}
 }
 
-// committedOffsets hands over what is committed of partitions, of each input. If
-// only what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(topics map[string][]int32, stable bool, each func(p int32, owner, clocks string) error) (complete bool, err error) {
-	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: s.group.Name, RequireStable: stable}
+// committedOffsets hands over what a group has committed of partitions. If only
+// what is stable is asked for, it may have to be asked again.
+func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, owner, clocks string) error) (complete bool, err error) {
+	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: group, RequireStable: stable}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
 			req.AddPartition(topic, p)
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
-	err = s.ask(func(b *sarama.Broker) (sarama.KError, error) {
+	err = s.askOf(group, func(b *sarama.Broker) (sarama.KError, error) {
 		if resp, err = b.FetchOffset(req); err != nil {
 			return 0, err
 		}
 		return resp.Err, nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("owners of partitions %v: %w", topics, err)
+		return false, fmt.Errorf("offsets of group %q: %w", group, err)
 	}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
@@ -127,10 +127,10 @@ func (s *session) committedOffsets(topics map[string][]int32, stable bool, each 
 				err = block.Err
 			case block.Offset >= 0:
 				owner, clocks := parseMetadata(block.Metadata)
-				err = each(p, owner, clocks)
+				err = each(topic, p, owner, clocks)
 			}
 			if err != nil {
-				return false, fmt.Errorf("owner of %s/%d: %w", topic, p, err)
+				return false, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)
 			}
 		}
 	}

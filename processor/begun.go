@@ -1,0 +1,69 @@
+package processor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// checkBegun refuses rows of which nobody knows what they are made of. Before the
+// first record of a partition its offsets are committed: where there are rows
+// and no offsets, those are lost, or are another group's.
+func (t *task) checkBegun() error {
+	var filled []*kept
+	for _, k := range t.stores {
+		if k.filled {
+			filled = append(filled, k)
+		}
+	}
+	if len(filled) == 0 {
+		return nil
+	}
+	if len(t.legacy.begun) == 0 {
+		return t.unknown(filled[0], fmt.Sprintf("group %q has no committed offset of its inputs %q: have they expired (offsets.retention.minutes), was the group deleted, or were these tables another group's before the topology was changed?",
+			t.group.Name, t.group.Inputs))
+	}
+	// An input may have been added. Or what was two groups is one now: then the
+	// other one, which had its name of the store, has read it.
+	for _, k := range filled {
+		other := t.topology.Application() + "-" + k.Name
+		fresh := t.freshInputs()
+		if other == t.group.Name || len(fresh) == 0 {
+			continue
+		}
+		var read string
+		_, err := t.committedOffsets(other, fresh, false, func(topic string, _ int32, _, _ string) error {
+			read = topic
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if read != "" {
+			return t.unknown(k, fmt.Sprintf("they are made of input %q as group %q has read it, of which group %q has no committed offset: were they two groups before the topology was changed?",
+				read, other, t.group.Name))
+		}
+	}
+	return nil
+}
+
+// freshInputs are those of which nothing is committed, as partitions by topic.
+func (t *task) freshInputs() map[string][]int32 {
+	fresh := map[string][]int32{}
+	for _, in := range t.inputs {
+		if !slices.Contains(t.legacy.begun, in.topic) {
+			fresh[in.topic] = []int32{t.partition}
+		}
+	}
+	return fresh
+}
+
+func (t *task) unknown(k *kept, why string) error {
+	var changelogs []string
+	for _, k := range t.stores {
+		changelogs = append(changelogs, k.Changelog)
+	}
+	return &startError{fmt.Errorf("partition %[1]d: changelog topic %[2]q has rows already, but %[3]s. "+
+		"To read the inputs from the start would count everything twice. "+
+		"To go on, set the offsets of group %[4]q to where the rows stand; to begin anew, stop all instances, and delete the topics %[5]q and the group %[4]q",
+		t.partition, k.Changelog, why, t.group.Name, changelogs)}
+}
