@@ -50,6 +50,7 @@ func (s *settings) define(f *flag.FlagSet) {
 	f.StringVar(&c.Advertise, "advertise", c.Advertise, "`address` of the view for other instances")
 	f.Var(oneOf(&c.Guarantee, []string{"exactly-once", "at-least-once"}, processor.ExactlyOnce, processor.AtLeastOnce), "guarantee", "what a crash may do: `exactly-once|at-least-once`")
 	f.DurationVar(&c.CommitInterval, "commit-interval", c.CommitInterval, "longest `time` between commits")
+	f.DurationVar(&c.MaxTaskIdle, "max-task-idle", c.MaxTaskIdle, "`time` to wait for an input that has run dry, if a task has several; below 0 to wait for none")
 	f.DurationVar(&c.SessionTimeout, "session-timeout", c.SessionTimeout, "`time` after which a silent instance is replaced")
 	f.DurationVar(&c.StartTimeout, "start-timeout", c.StartTimeout, "`time` that Kafka and the sinks may be out of reach at start")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", c.DrainTimeout, "`time` to end what was begun")

@@ -98,7 +98,9 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	}
 	t.serve()
 	t.follow()
-	err := h.ConsumeClaim(s, turnClaim{t.inputs[0].claim, t.pump()}) // until sarama closes Messages()
+	p := startPump(t)
+	err := h.ConsumeClaim(s, turnClaim{t.inputs[0].claim, p.out}) // until sarama closes Messages()
+	p.stop()
 	t.release()
 	t.unfollow()
 	return errors.Join(err, h.Cleanup(s))

@@ -58,7 +58,7 @@ func newMerge(t *task) *merge {
 // run hands over what can be taken, and waits when nothing can.
 func (m *merge) run(p *pump) {
 	defer m.resume()
-	for !m.over && m.ctx.Err() == nil {
+	for !m.over && p.ctx.Err() == nil {
 		ready, again := m.ready(time.Now())
 		switch {
 		case m.over:
@@ -152,7 +152,7 @@ func (m *merge) next() (first *feed) {
 // claim that is not read would hold up the very fetch that is waited for.
 func (m *merge) wait(p *pump, again time.Duration) bool {
 	cases := []reflect.SelectCase{
-		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(m.ctx.Done())},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.ctx.Done())},
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(p.timer.C)},
 		{Dir: reflect.SelectRecv},
 	}

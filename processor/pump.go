@@ -1,11 +1,11 @@
 package processor
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
-
-	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A pump hands the task's work to goka, one callback for each turn: a batch of
@@ -13,19 +13,21 @@ import (
 // pump's.
 type pump struct {
 	*task
-	core  *topology.Task // the task gives its own up when goka ends it, which may be before the pump ends
-	out   chan *sarama.ConsumerMessage
-	timer *time.Timer // when Advance is due; stopped if it never is
+	ctx     context.Context // ends with the task, or by stop
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	out     chan *sarama.ConsumerMessage // closed when a claim is, or ctx ends
+	timer   *time.Timer                  // when Advance is due; stopped if it never is
 }
 
 const batchSize = 256
 
-// pump starts the pump. What it returns is closed when a claim is, or when the
-// task ends.
-func (t *task) pump() chan *sarama.ConsumerMessage {
-	p := &pump{task: t, core: t.core, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour)}
+// startPump starts the pump of an open task.
+func startPump(t *task) *pump {
+	p := &pump{task: t, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour)}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	p.timer.Stop()
-	go func() {
+	p.running.Go(func() {
 		defer close(p.out)
 		defer p.timer.Stop()
 		p.schedule()
@@ -34,8 +36,14 @@ func (t *task) pump() chan *sarama.ConsumerMessage {
 			return
 		}
 		p.run()
-	}()
-	return p.out
+	})
+	return p
+}
+
+// stop returns when the pump has ended.
+func (p *pump) stop() {
+	p.cancel()
+	p.running.Wait()
 }
 
 // run hands over what arrives of the task's only input.
