@@ -42,7 +42,7 @@ func TestEmit(t *testing.T) {
 	d := drive(t, own(func(c *ownContext) func(ownLine) error {
 		count := topology.Publisher(c, side)
 		return func(r ownLine) error {
-			c.Emit(ownLine{Key: r.Key, Value: r.Position.String()})
+			c.Emit(ownLine{Key: r.Key, Value: r.String()})
 			count(topology.Record[string, int64]{Key: r.Key, Value: int64(len(r.Value))})
 			c.Emit(ownLine{Key: "own", Time: time.UnixMilli(9), Headers: []topology.Header{{Key: "own"}}})
 			count(topology.Record[string, int64]{Key: "own", Time: time.UnixMilli(8), Headers: []topology.Header{}})

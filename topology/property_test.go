@@ -95,7 +95,7 @@ func (x *book) take(key string, value int64, deleted bool) {
 // partitions between any two of them, tables are what a plain loop makes of them.
 func TestTablesAreAPlainLoop(t *testing.T) {
 	topo := build(t, bookkeeping)
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		random := rand.New(rand.NewPCG(seed, 4))
 		partitions := 1 + random.IntN(5)
 		d := topologytest.New(t, topo, partitions)
@@ -142,7 +142,7 @@ func TestOrderOfPartitionsDoesNotMatter(t *testing.T) {
 		queues[r.Partition] = append(queues[r.Partition], r)
 	}
 	var first *book
-	for range 20 {
+	for range 10 {
 		d := topologytest.New(t, topo, partitions)
 		left := make([][]topology.Raw, partitions)
 		copy(left, queues)

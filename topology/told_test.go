@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
@@ -40,13 +38,6 @@ func told[K, V any](d *topologytest.Driver, from topology.Topic[K, V]) (lines []
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-func wantTold(t *testing.T, got []string, want ...string) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
-	}
 }
 
 // A truth is what records must cause, one after the other.

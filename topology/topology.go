@@ -8,7 +8,7 @@
 //
 //   - Arguments come in this order: upstream, where it is kept, the function.
 //   - A function is given the key, the value, then the rest. It is pure and
-//     cannot fail; a step that can fail is [Try].
+//     cannot fail; a step that can fail is [Try], or one of your own, [Process].
 //   - What may be missing in data is a pointer: nil is a tombstone, or a deleted row.
 //   - A verb that returns a table takes a store, because a table is a topic.
 //

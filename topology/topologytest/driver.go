@@ -36,7 +36,8 @@ type Driver struct {
 	globals    map[string]*store // by name
 	queue      []topology.Raw    // published, and not processed yet
 	refused    []*topology.RecordError
-	lines      []string // of a scenario, what records have caused
+	noting     bool     // a scenario runs
+	lines      []string // what its records have caused
 }
 
 // New returns a driver with a number of partitions for every topic. At the end of
@@ -179,7 +180,7 @@ func (d *Driver) take(k *task, w topology.Writes, err error) {
 	refused := &topology.RecordError{}
 	if errors.As(err, &refused) {
 		d.refused = append(d.refused, refused)
-		d.note(Refusal(refused))
+		d.note(func() string { return Refusal(refused) })
 		return
 	}
 	if err != nil {
@@ -190,7 +191,9 @@ func (d *Driver) take(k *task, w topology.Writes, err error) {
 		s.put(row)
 		k.changelogs[row.Store].append(row)
 		if s.state.Table {
-			d.note(Line(d.t, d.topo, topology.Raw{Key: row.Key, Value: row.Value, Position: topology.Position{Topic: row.Store}}))
+			d.note(func() string {
+				return Line(d.t, d.topo, topology.Raw{Key: row.Key, Value: row.Value, Position: topology.Position{Topic: row.Store}})
+			})
 		}
 	}
 	for _, out := range w.Records {
@@ -202,11 +205,16 @@ func (d *Driver) take(k *task, w topology.Writes, err error) {
 			d.queue = append(d.queue, r)
 		}
 		d.published[r.Topic] = append(d.published[r.Topic], r)
-		d.note(Line(d.t, d.topo, r))
+		d.note(func() string { return Line(d.t, d.topo, r) })
 	}
 	if w.Dropped {
-		d.note("dropped")
+		d.note(func() string { return "dropped" })
 	}
 }
 
-func (d *Driver) note(line string) { d.lines = append(d.lines, line) }
+// note writes down what a scenario has caused.
+func (d *Driver) note(line func() string) {
+	if d.noting {
+		d.lines = append(d.lines, line())
+	}
+}

@@ -72,6 +72,8 @@ func ReadScenario(t testing.TB, topo *topology.Topology, file string) []Step {
 // scenario expects are not in Errors.
 func (d *Driver) Scenario(file string) {
 	d.t.Helper()
+	d.noting = true
+	defer func() { d.noting = false }()
 	var got [][]string
 	for _, step := range ReadScenario(d.t, d.topo, file) {
 		before := len(d.refused)
