@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -90,6 +92,24 @@ func (c *cluster) configure(topic, name, value string) error {
 	return err
 }
 
+// dawdle has a topic be read slowly, batch by batch.
+func (c *cluster) dawdle(topic string) {
+	c.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		for _, t := range r.(*kmsg.FetchRequest).Topics {
+			for p := range t.Partitions {
+				if t.Topic == topic {
+					t.Partitions[p].PartitionMaxBytes = 1
+				}
+			}
+			if t.Topic == topic {
+				c.SleepControl(func() { time.Sleep(10 * time.Millisecond) })
+			}
+		}
+		return nil, nil, false
+	})
+}
+
 // has waits until a row of a view is as wanted, "" for none.
 func has[V any](t *testing.T, v processor.View[string, V], key string, want V, none bool) {
 	t.Helper()
@@ -106,14 +126,26 @@ func has[V any](t *testing.T, v processor.View[string, V], key string, want V, n
 // instance; what changes later is seen, too.
 func TestGlobalTable(t *testing.T) {
 	t.Parallel()
-	const n = 20_000
-	c := newMoody(t, manyMoods(n)...)
+	const n = 3000
+	c := newMoody(t)
+	for batch := range slices.Chunk(manyMoods(n), 20) {
+		c.produce(moods.Name, batch...)
+	}
+	c.dawdle(moods.Name)
 	var greetings []topology.Raw
 	for i := range 500 {
 		greetings = append(greetings, in(fmt.Sprintf("state-%d", n-1-i), fmt.Sprintf("key-%d", i)))
 	}
 	c.produce(journal.Name, greetings...)
 	one, two := c.start(explaining(t, moods), nil), c.start(explaining(t, moods), nil)
+	eventually(t, func() error { // it says how far it is
+		s := one.Status()
+		_, _, err := processor.Query(one.Processor, allMoods).Get(t.Context(), "state-1")
+		if s.State != processor.Restoring || s.Globals[0].Restore == 0 || !errors.Is(err, processor.ErrRestoring) || !strings.Contains(err.Error(), "records to read") {
+			return fmt.Errorf("status %+v, and a query: %v", s, err)
+		}
+		return nil
+	})
 	c.drained("explain-"+explained.Name, journal.Name)
 	want := map[string]string{}
 	for i := range 500 {
