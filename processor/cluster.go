@@ -184,6 +184,9 @@ func merged(ctx context.Context, made func(context.Context) []iter.Seq2[topology
 	for {
 		select {
 		case n := <-rows:
+			if n.err != nil && ctx.Err() != nil {
+				return // what ends because it is to end is no error
+			}
 			if !yield(n.row, n.err) || n.err != nil {
 				return
 			}
