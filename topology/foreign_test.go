@@ -329,3 +329,66 @@ func TestForeignJoinDrops(t *testing.T) {
 		}
 	}
 }
+
+// shouldEmitRecordWhenOldAndNewFkDiffer: a row that contains another key, or none,
+// or is deleted, is subscribed to the old one no more.
+func TestSubscriptionsEnd(t *testing.T) {
+	for _, by := range []textJoiner{innerText, leftText} {
+		topo := build(t, joinForeign(by))
+		tasks := map[string]*storedTask{}
+		for _, g := range topo.Groups() {
+			tasks[g.Name] = orderedTask(t, g)
+		}
+		left, right := tasks["hello-joined"], tasks["hello-right-rows"]
+		for i, test := range []struct{ value, want string }{
+			{"A|r1", `["r1\x00\x00a"]`}, {"B|r1", `["r1\x00\x00a"]`}, {"B|r2", `["r2\x00\x00a"]`}, {"B", `[]`}, {"B|", `["\x00\x00a"]`},
+			{"C", `[]`}, {"C|\x00", `["\x00\xff\x00\x00a"]`}, {"", `[]`}, {"", `[]`},
+		} {
+			for _, sent := range left.process(t, "lefts", "a", test.value, int64(i)).Records {
+				right.pass(t, sent.Raw)
+			}
+			keys := []string{}
+			for _, row := range right.stores["joined-subscriptions"].rows {
+				keys = append(keys, string(row.Key))
+			}
+			if got := fmt.Sprintf("%q", keys); got != test.want {
+				t.Errorf("after %q: subscriptions %s, want %s", test.value, got, test.want)
+			}
+		}
+	}
+}
+
+// A left row that expires takes the row of the result with it.
+func TestForeignJoinOfRowsThatExpire(t *testing.T) {
+	play(t, func(b *topology.Builder) {
+		l := topology.Materialize(b, lefts, topology.Store[string, string]{Name: "left-rows", TTL: 10 * ms})
+		r := topology.Materialize(b, rights, topology.Store[string, string]{Name: "right-rows"})
+		topology.Publish(topology.JoinForeign(l, r, joined, afterBar, innerText), results)
+	}, []moment{{"right R 0 r", ""}, {"left A|r 1 a", "a:A|r-R@1"}, {"left B 11 b", "a:null@11"}})
+}
+
+// Stores use what they have handed out again; what is sent does not change with it.
+func TestAnswersKeepTheirBytes(t *testing.T) {
+	topo := build(t, joinForeign(innerText))
+	for _, g := range topo.Groups() {
+		if g.Name != "hello-right-rows" {
+			continue
+		}
+		right := orderedTask(t, g)
+		for _, left := range []string{"a", "b"} {
+			subscribed := topology.Raw{Key: []byte("r"), Value: []byte("\x01\x01" + left), Position: topology.Position{Topic: "hello-joined-subscription"}}
+			right.pass(t, subscribed)
+		}
+		var got []string
+		for _, answered := range right.process(t, "rights", "r", "R", 1).Records {
+			got = append(got, topologytest.Line(t, topo, answered.Raw))
+		}
+		want := []string{
+			`hello-joined-response a = {"right":"R","row":""}`,
+			`hello-joined-response b = {"right":"R","row":""}`,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -1,10 +1,6 @@
 package topology
 
-import (
-	"reflect"
-
-	"github.com/tidemark-dev/tidemark/codec"
-)
+import "github.com/tidemark-dev/tidemark/codec"
 
 // Join looks up each record's key in a table, as the table is at that moment: a
 // change of the table alone has no result. A result has the time of its record. A
@@ -128,8 +124,8 @@ func (b *Builder) sameKeys(n, l *node, lkey any, r *node, rkey any, faulty bool)
 			side = r
 		}
 		b.wrong("%s: no codec for the keys of %s", n.name, side.name)
-	case reflect.TypeOf(lkey) != reflect.TypeOf(rkey):
-		b.wrong("%s: keys of %s are encoded by %T, those of %s by %T: equal ones would not meet", n.name, l.name, lkey, r.name, rkey)
+	case codecName(lkey) != codecName(rkey): // windowed ones are of one type whatever is within
+		b.wrong("%s: keys of %s are encoded by %s, those of %s by %s: equal ones would not meet", n.name, l.name, codecName(lkey), r.name, codecName(rkey))
 	}
 }
 

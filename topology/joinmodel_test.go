@@ -227,10 +227,28 @@ func TestJoinedStreamsAreADoubleLoop(t *testing.T) {
 	}
 }
 
-// orderedRows are the rows of a store in the order of their keys.
+// orderedRows are the rows of a store in the order of their keys. What they hand
+// out they spoil as soon as they may.
 type orderedRows struct {
 	state topology.StateStore
 	rows  []topology.Row
+	lent  [][]byte
+}
+
+// lend returns a copy that is good until spoil.
+func (o *orderedRows) lend(data []byte) []byte {
+	data = append([]byte{}, data...)
+	o.lent = append(o.lent, data)
+	return data
+}
+
+func (o *orderedRows) spoil() {
+	for _, data := range o.lent {
+		for i := range data {
+			data[i] = '!'
+		}
+	}
+	o.lent = nil
 }
 
 func (o *orderedRows) find(key []byte) (int, bool) {
@@ -238,18 +256,25 @@ func (o *orderedRows) find(key []byte) (int, bool) {
 }
 
 func (o *orderedRows) Get(key []byte) ([]byte, int64, error) {
+	o.spoil()
 	if i, ok := o.find(key); ok {
-		return o.rows[i].Value, o.rows[i].Time, nil
+		return o.lend(o.rows[i].Value), o.rows[i].Time, nil
 	}
 	return nil, 0, nil
 }
 
 func (o *orderedRows) Scan(from, to []byte) iter.Seq2[topology.Row, error] {
 	return func(yield func(topology.Row, error) bool) {
+		o.spoil()
 		for _, r := range slices.Clone(o.rows) {
-			if bytes.Compare(r.Key, from) >= 0 && (to == nil || bytes.Compare(r.Key, to) < 0) && !yield(r, nil) {
+			if bytes.Compare(r.Key, from) < 0 || to != nil && bytes.Compare(r.Key, to) >= 0 {
+				continue
+			}
+			r.Key, r.Value = o.lend(r.Key), o.lend(r.Value)
+			if !yield(r, nil) {
 				return
 			}
+			o.spoil()
 		}
 	}
 }

@@ -225,3 +225,17 @@ func TestPictureOfJoinedTables(t *testing.T) {
 	})
 	topologytest.Golden(t, topo.String(), "testdata/jointables.golden")
 }
+
+// Rows of either side, and of the result, may expire.
+func TestJoinTablesOfRowsThatExpire(t *testing.T) {
+	play(t, func(b *topology.Builder) {
+		l := topology.Materialize(b, lefts, topology.Store[string, string]{Name: "left-rows", TTL: 10 * ms})
+		r := topology.Materialize(b, rights, topology.Store[string, string]{Name: "right-rows"})
+		rows := joined
+		rows.TTL = 30 * ms
+		topology.Publish(topology.JoinTables(l, r, rows, outerText), results)
+	}, []moment{
+		{"left A 1", "A-null@1"}, {"right a 2", "A-a@2"}, {"right b 11 other", "null-a@11 other:null-b@11"},
+		{"right x 40 x", "x:null-x@40"}, {"right x 41 x", "null@41 other:null@41 x:null-x@41"},
+	})
+}
