@@ -18,7 +18,8 @@ import (
 // are kept in the store <store>-subscriptions, and are answered through the topic
 // <application>-<store>-response. An answer to a row that has changed since is
 // dropped. As in Kafka Streams, a left row without a right one may have a tombstone
-// that deletes nothing.
+// that deletes nothing. Unlike there, each change of a left row has an answer, so that
+// no row of the result stays after an answer that was dropped.
 func JoinForeign[K, L, F, R, O any](l Table[K, L], r Table[F, R], rows Store[K, O], key func(K, L) (f F, ok bool), by Joiner[K, L, R, O]) Table[K, O] {
 	b, left := l.upstream()
 	rb, right := r.upstream()
@@ -131,11 +132,11 @@ func startForeignKey[K, L, F any](k *Task, down *stream[F, subscription], keys c
 		case kind == inner && is == nil:
 			k.writes.Dropped = k.writes.Dropped || !it.value.missing
 			if was == nil {
-				return nil
+				return send(nil, refresh)
 			}
 			return send(was, deleteAndAnswer)
 		case kind == inner && !moved:
-			return send(is, answerIfFound)
+			return send(is, refresh)
 		case moved:
 			if err := send(was, deleteOnly); err != nil {
 				return err
@@ -155,17 +156,17 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 		}
 		s := it.value.v
 		if it.key.missing {
-			if s.Do != answer {
+			if s.Do != answer && s.Do != refresh {
 				k.writes.Dropped = true
 				return nil
 			}
-			return respond(s.Key, response{Row: s.Row}, it.time, it.headers)
+			return respond(s.Key, response{Row: s.Row, Quiet: s.Do == refresh}, it.time, it.headers)
 		}
 		if _, err := it.file(k, down.node, keys); err != nil {
 			return err
 		}
 		var row []byte
-		if s.Do == answer || s.Do == answerIfFound {
+		if s.Do == answer || s.Do == refresh {
 			row = response{Row: s.Row}.encode()
 		}
 		subscriptions.put(append(appendKey(nil, it.key.data), s.Key...), row, it.time)
@@ -180,8 +181,8 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 		switch {
 		case s.Do == deleteAndAnswer:
 			return respond(s.Key, response{Row: s.Row}, time, it.headers)
-		case s.Do == answer, s.Do == answerIfFound && right != nil:
-			return respond(s.Key, response{s.Row, right}, time, it.headers)
+		case s.Do == answer, s.Do == refresh:
+			return respond(s.Key, response{s.Row, right, right == nil && s.Do == refresh}, time, it.headers)
 		}
 		return nil
 	}
@@ -209,7 +210,7 @@ func startAnswer[K, F, R any](k *Task, down *stream[K, response], keys codec.Cod
 			if err != nil {
 				return err // the store is broken, not the record
 			}
-			if err := respond(bytes.Clone(row.Key[len(prefix):]), response{s.Row, right}, it.time, it.headers); err != nil {
+			if err := respond(bytes.Clone(row.Key[len(prefix):]), response{Row: s.Row, Right: right}, it.time, it.headers); err != nil {
 				return err
 			}
 		}
@@ -231,7 +232,7 @@ func startRespond[K any](k *Task, down *stream[K, response]) func(key []byte, r 
 // startResponse returns what makes a row of an answer, unless the left row has
 // changed since it was asked for.
 func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *kept, left codec.Codec[L], right codec.Codec[R], by Joiner[K, L, R, O]) step[K, response] {
-	put, rows := startTable(k, down, table), k.store(lefts)
+	put, results, rows := startTable(k, down, table), k.store(table), k.store(lefts)
 	made := newItem[K, O](nil, down.value)
 	l, r := newCell("row", left), newCell("row", right)
 	return func(it *item[K, response]) error {
@@ -252,6 +253,9 @@ func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *ke
 		}
 		follow(made, it)
 		if data == nil || it.value.v.Right == nil && by.kind == inner {
+			if old, _, err := results.get(it.key.data); err != nil || old == nil && it.value.v.Quiet {
+				return err
+			}
 			made.value.load(nil)
 			return put(made, nil, true)
 		}

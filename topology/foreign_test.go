@@ -305,7 +305,7 @@ func TestTopicsOfAForeignJoinAreText(t *testing.T) {
 		raw  topology.Raw
 		want string
 	}{
-		{sent.Raw, `hello-joined-subscription r = {"do":"answer if found","key":"a","row":"eef62a8b7fbe39c47cad0ce50263f52b"}`},
+		{sent.Raw, `hello-joined-subscription r = {"do":"refresh","key":"a","row":"eef62a8b7fbe39c47cad0ce50263f52b"}`},
 		{answered.Raw, `hello-joined-response a = {"right":"R","row":"eef62a8b7fbe39c47cad0ce50263f52b"}`},
 	} {
 		if got := topologytest.Line(t, topo, test.raw); got != test.want {

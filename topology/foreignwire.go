@@ -32,14 +32,14 @@ type instruction byte
 
 const (
 	answer          instruction = iota // keep it, and answer with the right row, or that there is none
-	answerIfFound                      // keep it, and answer if there is a right row
+	refresh                            // as answer does, but that there is none matters only to a row of the result
 	deleteAndAnswer                    // forget it, and answer that there is none
 	deleteOnly                         // forget it
 	instructions
 )
 
 func (i instruction) String() string {
-	return [...]string{"answer", "answer if found", "delete and answer", "delete"}[i]
+	return [...]string{"answer", "refresh", "delete and answer", "delete"}[i]
 }
 
 // A subscription is what a left row sends. Its record's key is the one that the
@@ -55,12 +55,14 @@ type subscription struct {
 type response struct {
 	Row   digest // as it was subscribed
 	Right []byte // nil if there is none
+	Quiet bool   // if there is none it is nothing to tell of, but a row of the result goes
 }
 
-// hasDigest and hasRight are flags of the second byte.
+// Flags of the second byte.
 const (
 	hasDigest = 1 << 7
 	hasRight  = 1 << 0
+	isQuiet   = 1 << 1
 )
 
 type subscriptionCodec struct{}
@@ -92,6 +94,9 @@ func (r response) encode() []byte {
 	if r.Right != nil {
 		what = hasRight
 	}
+	if r.Quiet {
+		what |= isQuiet
+	}
 	return append(appendDigest([]byte{wireVersion, what}, r.Row), r.Right...)
 }
 
@@ -100,14 +105,14 @@ func decodeResponse(data []byte) (r response, err error) {
 	switch {
 	case err != nil:
 		return r, fmt.Errorf("response: %w", err)
-	case what > hasRight:
+	case what > hasRight|isQuiet:
 		return r, fmt.Errorf("response: %d is not known", what)
-	case what == hasRight:
+	case what&hasRight != 0:
 		r.Right = rest
 	case len(rest) > 0:
 		return r, fmt.Errorf("response: %d bytes more than it says", len(rest))
 	}
-	r.Row = row
+	r.Row, r.Quiet = row, what&isQuiet != 0
 	return r, nil
 }
 
@@ -149,6 +154,9 @@ func (r response) MarshalJSON() ([]byte, error) {
 	text := map[string]any{"row": hex.EncodeToString([]byte(r.Row)), "right": nil}
 	if r.Right != nil {
 		text["right"] = string(r.Right)
+	}
+	if r.Quiet {
+		text["quiet"] = true
 	}
 	return json.Marshal(text)
 }
