@@ -34,14 +34,18 @@ func TestTopologyDiff(t *testing.T) {
 	}{
 		{"the same", program(), "", "topology diff " + file, 0, "", ""},
 		{"the same, for scripts", program(), "", "-o json topology diff " + file, 0, "[]", ""},
-		{"changed", changed, "", "topology diff " + file, 4,
+		{
+			"changed", changed, "", "topology diff " + file, 4,
 			"breaking store latest: its values are encoded by codec.Int64, were by codec.JSON[cmd.count]: its changelog was written by the old one " +
 				"needs reset store latest: it is kept by count, was by table: the rows that are there were made otherwise " +
 				"safe group other: new: it reads counts from the start",
-			"counter topology: 2 differences are not safe\n"},
+			"counter topology: 2 differences are not safe\n",
+		},
 		{"standard input", program(), kept, "topology diff -", 0, "", ""},
-		{"a later version", program(), `{"version": 3}`, "topology diff -", 1, "",
-			"counter topology: standard input: old topology: it has version 3, and this program knows versions up to 1: build it with a newer tidemark\n"},
+		{
+			"a later version", program(), `{"version": 3}`, "topology diff -", 1, "",
+			"counter topology: standard input: old topology: it has version 3, and this program knows versions up to 1: build it with a newer tidemark\n",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := invoke(t, c.p, c.old, strings.Fields(c.args)...)

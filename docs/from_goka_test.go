@@ -53,3 +53,5 @@ func gokaView(ctx context.Context, topo *topology.Topology, cfg processor.Config
 	}()
 	return p.Run(ctx)
 }
+
+var _ = gokaView // it needs a Kafka

@@ -76,9 +76,9 @@ var errFound = errors.New("there is a record")
 
 // lookUp looks for a committed record behind those that have arrived.
 func (f *feed) lookUp() (found bool, err error) {
-	log := txn.Log{Client: f.m.writer, Topic: f.topic, Partition: f.claim.Partition()}
+	held := txn.Log{Client: f.m.writer, Topic: f.topic, Partition: f.claim.Partition()}
 	for {
-		next, stable, err := log.Read(f.bare, 0, func(*sarama.Record, int64, time.Time) error { return errFound })
+		next, stable, err := held.Read(f.bare, 0, func(*sarama.Record, int64, time.Time) error { return errFound })
 		switch {
 		case errors.Is(err, errFound):
 			return true, nil

@@ -116,7 +116,7 @@ func has[V any](t *testing.T, v processor.View[string, V], key string, want V, n
 	eventually(t, func() error {
 		r, ok, err := v.Get(t.Context(), key)
 		if err != nil || ok == none || fmt.Sprint(r.Value) != fmt.Sprint(want) {
-			return fmt.Errorf("row %q is %v, %v, %v: want %v", key, r.Value, ok, err, want)
+			return fmt.Errorf("row %q is %v, %v: want %v: %w", key, r.Value, ok, want, err)
 		}
 		return nil
 	})

@@ -111,9 +111,9 @@ func (t *global) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
 // since yields what has changed between two places, and moves the first on.
 func (t *global) since(places, now []int64, yield func(topology.Raw) bool) error {
 	for p := range places {
-		log := txn.Log{Client: t.client, Topic: t.Topic, Partition: int32(p)}
+		held := txn.Log{Client: t.client, Topic: t.Topic, Partition: int32(p)}
 		for places[p] < now[p] {
-			next, stable, err := log.Read(places[p], 0, func(r *sarama.Record, offset int64, at time.Time) error {
+			next, stable, err := held.Read(places[p], 0, func(r *sarama.Record, offset int64, at time.Time) error {
 				raw := topology.Raw{
 					Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: at,
 					Position: topology.Position{Topic: t.Topic, Partition: int32(p), Offset: offset},

@@ -152,7 +152,9 @@ func TestJoinsOfForeignJoins(t *testing.T) {
 			first := topology.JoinForeign(l, r, topology.Store[string, string]{Name: "first", Value: codec.String{}}, afterBar, innerText)
 			topology.Publish(topology.JoinTables(first, l, joined, innerText), results)
 		}, []moment{
-			{"right R1 0 r1", ""}, {"left A|r1 3 a", "a:A|r1-R1-A|r1@3"}, {"left B|r1 4 a", "a:A|r1-R1-B|r1@4 a:B|r1-R1-B|r1@4"},
+			{"right R1 0 r1", ""},
+			{"left A|r1 3 a", "a:A|r1-R1-A|r1@3"},
+			{"left B|r1 4 a", "a:A|r1-R1-B|r1@4 a:B|r1-R1-B|r1@4"},
 			{"right R2 5 r1", "a:B|r1-R2-B|r1@5"},
 		})
 	})
@@ -161,8 +163,12 @@ func TestJoinsOfForeignJoins(t *testing.T) {
 			table := topology.Materialize(b, lefts, last)
 			topology.Publish(topology.JoinForeign(table, table, joined, afterBar, leftText), results)
 		}, []moment{
-			{"left top 0 a", "a:top-null@0"}, {"left B|a 1 b", "b:B|a-top@1"}, {"left C|b 2 c", "c:C|b-B|a@2"},
-			{"left TOP 3 a", "b:B|a-TOP@3 a:TOP-null@3"}, {"left null 4 b", "c:C|b-null@4 b:null@4"}, {"left D|d 5 d", "d:D|d-D|d@5"},
+			{"left top 0 a", "a:top-null@0"},
+			{"left B|a 1 b", "b:B|a-top@1"},
+			{"left C|b 2 c", "c:C|b-B|a@2"},
+			{"left TOP 3 a", "b:B|a-TOP@3 a:TOP-null@3"},
+			{"left null 4 b", "c:C|b-null@4 b:null@4"},
+			{"left D|d 5 d", "d:D|d-D|d@5"},
 		})
 	})
 	t.Run("twice", func(t *testing.T) {

@@ -61,7 +61,9 @@ func TestJoinOfJoinedStreams(t *testing.T) {
 		pairs := topology.As(topology.JoinStreams(topology.Consume(b, lefts), right, w, innerText), codec.String{})
 		topology.Publish(topology.JoinStreams(pairs, right, again, innerText), results)
 	}, []moment{
-		{"left A 3", ""}, {"right a 4", "A-a-a@4"}, {"left B 5", "B-a-a@5"},
+		{"left A 3", ""},
+		{"right a 4", "A-a-a@4"},
+		{"left B 5", "B-a-a@5"},
 		{"right b 6", "A-b-a@6 B-b-a@6 A-a-b@6 B-a-b@6 A-b-b@6 B-b-b@6"},
 	})
 }
@@ -73,8 +75,12 @@ func TestJoinStreamWithItself(t *testing.T) {
 		all := topology.Consume(b, lefts)
 		topology.Publish(topology.JoinStreams(all, all, near(10*time.Second, 10*time.Second, 24*time.Hour), innerText), results)
 	}, []moment{
-		{"left null 1", ""}, {"left A 2", "A-A@2"}, {"left B 3", "B-A@3 A-B@3 B-B@3"}, {"left null 4", ""},
-		{"left C 5", "C-A@5 C-B@5 A-C@5 B-C@5 C-C@5"}, {"left null 6", ""},
+		{"left null 1", ""},
+		{"left A 2", "A-A@2"},
+		{"left B 3", "B-A@3 A-B@3 B-B@3"},
+		{"left null 4", ""},
+		{"left C 5", "C-A@5 C-B@5 A-C@5 B-C@5 C-C@5"},
+		{"left null 6", ""},
 		{"left D 7", "D-A@7 D-B@7 D-C@7 A-D@7 B-D@7 C-D@7 D-D@7"},
 	})
 }
@@ -126,32 +132,65 @@ func TestUnmatchedRecords(t *testing.T) {
 			after("1:a1-A1@3", "right A0 1 0", "right A1 2 1", "right A0-0 3 0", "left a1 3 1"),
 			after("2:dummy-dummy@402", "left dummy 401 2", "right dummy 402 2"),
 		)},
-		{"KStreamKStreamOuterJoinTest.testOrdering", hundred, outerText,
+		{
+			"KStreamKStreamOuterJoinTest.testOrdering", hundred, outerText,
 			after("0:A0-null@0 1:A1-a1@110", "left A0 0 0", "left A1 100 1", "right a1 110 1"),
 		},
-		{"KStreamKStreamOuterJoinTest.testGracePeriod", near(100*ms, 100*ms, 10*ms), outerText,
+		{
+			"KStreamKStreamOuterJoinTest.testGracePeriod", near(100*ms, 100*ms, 10*ms), outerText,
 			after("1:null-a1@0 0:A0-null@0", "left A0 0 0", "right a1 0 1", "right a0 101 0", "left A1 101 1", "right dummy 112 0"),
 		},
-		{"KStreamKStreamLeftJoinTest.testGracePeriod", near(100*ms, 100*ms, 10*ms), leftText,
+		{
+			"KStreamKStreamLeftJoinTest.testGracePeriod", near(100*ms, 100*ms, 10*ms), leftText,
 			after("0:A0-null@0 1:A1-null@0", "left A0 0 0", "left A1 0 1", "right a0 101 0", "right a1 101 1", "right dummy 1201 0"),
 		},
 		{"KStreamKStreamOuterJoinTest.shouldNotEmitLeftJoinResultForAsymmetricBeforeWindow", near(0, 100*ms, 0), outerText, []moment{
-			{"left A0 0 0", ""}, {"left A1 1 1", ""}, {"right a0 100 0", "0:A0-a0@100"}, {"right a1 102 1", "1:A1-null@1"},
-			{"right a2 103 2", "1:null-a1@102"}, {"left A2 103 2", "2:A2-a2@103"},
+			{"left A0 0 0", ""},
+			{"left A1 1 1", ""},
+			{"right a0 100 0", "0:A0-a0@100"},
+			{"right a1 102 1", "1:A1-null@1"},
+			{"right a2 103 2", "1:null-a1@102"},
+			{"left A2 103 2", "2:A2-a2@103"},
 		}},
 		// With the correction of KAFKA-15417: A0 comes when its window is over, at 1.
 		{"KStreamKStreamOuterJoinTest.shouldNotEmitLeftJoinResultForAsymmetricAfterWindow", near(100*ms, 0, 0), outerText, []moment{
-			{"left A0 0 0", ""}, {"left A1 1 1", "0:A0-null@0"}, {"right a1 1 1", "1:A1-a1@1"}, {"right a2 101 2", ""},
-			{"right a3 101 3", ""}, {"left A2 201 2", "2:A2-a2@201"}, {"left x 202 4", "3:null-a3@101"},
+			{"left A0 0 0", ""},
+			{"left A1 1 1", "0:A0-null@0"},
+			{"right a1 1 1", "1:A1-a1@1"},
+			{"right a2 101 2", ""},
+			{"right a3 101 3", ""},
+			{"left A2 201 2", "2:A2-a2@201"},
+			{"left x 202 4", "3:null-a3@101"},
 		}},
 		{"KStreamKStreamLeftJoinTest.testLeftJoinedRecordsWithZeroAfterAreEmitted", near(100*ms, 0, 0), leftText, []moment{
-			{"left A0 1000 0", ""}, {"left A1 1001 1", "0:A0-null@1000"}, {"left A2 1002 2", "1:A1-null@1001"}, {"left A3 1003 3", "2:A2-null@1002"},
-			{"right a0 999 0", "0:A0-a0@1000"}, {"right a1 999 1", "1:A1-a1@1001"}, {"right a2 999 2", "2:A2-a2@1002"}, {"right a3 999 3", "3:A3-a3@1003"},
-			{"right b0 1000 0", "0:A0-b0@1000"}, {"right b1 1000 1", "1:A1-b1@1001"}, {"right b2 1000 2", "2:A2-b2@1002"}, {"right b3 1000 3", "3:A3-b3@1003"},
-			{"right c0 1001 0", ""}, {"right c1 1001 1", "1:A1-c1@1001"}, {"right c2 1001 2", "2:A2-c2@1002"}, {"right c3 1001 3", "3:A3-c3@1003"},
-			{"right d0 1002 0", ""}, {"right d1 1002 1", ""}, {"right d2 1002 2", "2:A2-d2@1002"}, {"right d3 1002 3", "3:A3-d3@1003"},
-			{"right e0 1003 0", ""}, {"right e1 1003 1", ""}, {"right e2 1003 2", ""}, {"right e3 1003 3", "3:A3-e3@1003"},
-			{"right f0 1100 0", ""}, {"right f1 1100 1", ""}, {"right f2 1100 2", ""}, {"right f3 1100 3", ""},
+			{"left A0 1000 0", ""},
+			{"left A1 1001 1", "0:A0-null@1000"},
+			{"left A2 1002 2", "1:A1-null@1001"},
+			{"left A3 1003 3", "2:A2-null@1002"},
+			{"right a0 999 0", "0:A0-a0@1000"},
+			{"right a1 999 1", "1:A1-a1@1001"},
+			{"right a2 999 2", "2:A2-a2@1002"},
+			{"right a3 999 3", "3:A3-a3@1003"},
+			{"right b0 1000 0", "0:A0-b0@1000"},
+			{"right b1 1000 1", "1:A1-b1@1001"},
+			{"right b2 1000 2", "2:A2-b2@1002"},
+			{"right b3 1000 3", "3:A3-b3@1003"},
+			{"right c0 1001 0", ""},
+			{"right c1 1001 1", "1:A1-c1@1001"},
+			{"right c2 1001 2", "2:A2-c2@1002"},
+			{"right c3 1001 3", "3:A3-c3@1003"},
+			{"right d0 1002 0", ""},
+			{"right d1 1002 1", ""},
+			{"right d2 1002 2", "2:A2-d2@1002"},
+			{"right d3 1002 3", "3:A3-d3@1003"},
+			{"right e0 1003 0", ""},
+			{"right e1 1003 1", ""},
+			{"right e2 1003 2", ""},
+			{"right e3 1003 3", "3:A3-e3@1003"},
+			{"right f0 1100 0", ""},
+			{"right f1 1100 1", ""},
+			{"right f2 1100 2", ""},
+			{"right f3 1100 3", ""},
 		}},
 		{"KStreamKStreamOuterJoinTest.runOuterJoin", hundred, outerText, slices.Concat(
 			[]moment{{"left A0 0 0", ""}, {"left A1 0 1", ""}, {"right a0 0 0", "0:A0-a0@0"}, {"right a1 0 1", "1:A1-a1@0"}},
@@ -236,12 +275,24 @@ func TestLateRecordsOfJoinedStreams(t *testing.T) {
 			{"left A 30", ""}, {"right a 19", ""}, {"right b 20", "A-b@30"}, {"right c 35", "A-c@35"}, {"right d 36", ""},
 		}},
 		{"wholly after", near(-5*ms, 10*ms, 0), leftText, []moment{
-			{"left A 30", ""}, {"right a 34", ""}, {"right b 35", "A-b@35"}, {"left B 38", ""}, {"right c 40", "A-c@40"},
-			{"right d 41", ""}, {"right e 48", "B-e@48"}, {"right f 49", ""},
+			{"left A 30", ""},
+			{"right a 34", ""},
+			{"right b 35", "A-b@35"},
+			{"left B 38", ""},
+			{"right c 40", "A-c@40"},
+			{"right d 41", ""},
+			{"right e 48", "B-e@48"},
+			{"right f 49", ""},
 		}},
 		{"wholly before", near(10*ms, -5*ms, 0), outerText, []moment{
-			{"right a 20", ""}, {"left A 24", "A-null@24"}, {"left B 25", "B-a@25"}, {"right b 31", ""}, {"left C 36", "C-b@36"},
-			{"right c 40", ""}, {"left D 51", "null-c@40 D-null@51"}, {"right d 52", ""},
+			{"right a 20", ""},
+			{"left A 24", "A-null@24"},
+			{"left B 25", "B-a@25"},
+			{"right b 31", ""},
+			{"left C 36", "C-b@36"},
+			{"right c 40", ""},
+			{"left D 51", "null-c@40 D-null@51"},
+			{"right d 52", ""},
 		}},
 		{"no width", near(0, 0, 0), innerText, []moment{
 			{"left A 1", ""}, {"right a 1", "A-a@1"}, {"left B 1", "B-a@1"}, {"right b 2", ""}, {"left C 2", "C-b@2"}, {"left D 1", ""},
@@ -259,8 +310,13 @@ func TestJoinStreamsDrops(t *testing.T) {
 		at                int64
 		dropped           bool
 	}{
-		{"lefts", "k", "A", 100, false}, {"lefts", "k", "B", 80, false}, {"rights", "k", "a", 100, false}, {"rights", "k", "b", 79, true},
-		{"rights", "", "c", 100, true}, {"lefts", "", "C", 100, false}, {"lefts", "k", "", 100, true},
+		{"lefts", "k", "A", 100, false},
+		{"lefts", "k", "B", 80, false},
+		{"rights", "k", "a", 100, false},
+		{"rights", "k", "b", 79, true},
+		{"rights", "", "c", 100, true},
+		{"lefts", "", "C", 100, false},
+		{"lefts", "k", "", 100, true},
 	} {
 		if w := task.process(t, test.topic, test.key, test.value, test.at); w.Dropped != test.dropped {
 			t.Errorf("%+v: dropped %v", test, w.Dropped)

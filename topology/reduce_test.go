@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )
 
-// KGroupedStreamImplTest.shouldReduceAndMaterializeResults
+// KGroupedStreamImplTest.shouldReduceAndMaterializeResults.
 func TestReduce(t *testing.T) {
 	all := topology.Store[string, string]{Name: "all"}
 	changes := topology.Topic[string, string]{Name: "changes"}

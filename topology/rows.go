@@ -40,7 +40,6 @@ const never = math.MaxInt64
 type rows struct {
 	Rows
 	k     *Task
-	at    *node // for errors
 	state *StateStore
 
 	written []Row          // by this call, in order; the last one of a key counts
@@ -52,10 +51,7 @@ const fewRows = 8
 
 // store returns the task's rows of a store of its group.
 func (k *Task) store(s *kept) *rows {
-	if r, ok := k.stores[s.name]; ok {
-		return r
-	}
-	panic(fmt.Sprintf("store %q is not of group %s", s.name, k.group.Name))
+	return k.stores[s.name]
 }
 
 // find returns the index of what the call has written for a key, or -1.
@@ -82,7 +78,7 @@ func (r *rows) get(key []byte) (value []byte, time int64, err error) {
 	}
 	at := r.k.at
 	r.k.at = nil // a panic of the store is not the record's fault
-	value, time, err = r.Rows.Get(key)
+	value, time, err = r.Get(key)
 	r.k.at = at
 	if err != nil {
 		return nil, 0, fmt.Errorf("store %q: read row: %w", r.state.Name, err)
@@ -115,7 +111,7 @@ func (r *rows) put(key, value []byte, time int64) {
 func (r *rows) scan(from, to []byte) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		own := r.writtenBetween(from, to)
-		for row, err := range r.Rows.Scan(from, to) {
+		for row, err := range r.Scan(from, to) {
 			if err != nil {
 				yield(Row{}, fmt.Errorf("store %q: scan: %w", r.state.Name, err))
 				return
@@ -187,7 +183,7 @@ func (r *rows) readDue(until int64, limit int) ([]Row, error) {
 			next = min(next, d)
 		}
 	}
-	for row, err := range r.Rows.Due() {
+	for row, err := range r.Due() {
 		if err != nil {
 			return nil, fmt.Errorf("store %q: rows that are due: %w", r.state.Name, err)
 		}

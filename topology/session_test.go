@@ -125,7 +125,7 @@ func TestSessionWindows(t *testing.T) {
 	}
 }
 
-// SessionWindowedKStreamImplTest.shouldReduceWindowed
+// SessionWindowedKStreamImplTest.shouldReduceWindowed.
 func TestSessionReduce(t *testing.T) {
 	got := resultsOf(t, func(b *topology.Builder) {
 		table := topology.Reduce(topology.Window(topology.Consume(b, letters), topology.Session{Gap: 500 * ms}), traced,

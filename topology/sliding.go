@@ -96,13 +96,13 @@ func (s *slide[K, V, A]) early() error {
 	all := slid{time: t}
 	for i := range s.found {
 		w := &s.found[i]
-		switch {
-		case w.start == 0:
+		switch w.start {
+		case 0:
 			all = *w
 			if w.time < t {
 				s.previous = w.time
 			}
-		case w.start == t+1:
+		case t + 1:
 			s.hasRight = true
 		default:
 			s.right = w

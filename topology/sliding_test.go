@@ -75,10 +75,25 @@ func TestSlidingWindows(t *testing.T) {
 			name: "testAggregateLargeInput",
 			by:   topology.Sliding{Size: 10 * ms, Grace: 50 * ms},
 			records: []sent{
-				{"A", "1", 10}, {"A", "2", 20}, {"A", "3", 22}, {"A", "4", 15},
-				{"B", "1", 12}, {"B", "2", 13}, {"B", "3", 18}, {"B", "4", 19}, {"B", "5", 25}, {"B", "6", 14},
-				{"C", "1", 11}, {"C", "2", 15}, {"C", "3", 16}, {"C", "4", 21}, {"C", "5", 23},
-				{"D", "4", 11}, {"D", "2", 12}, {"D", "3", 29}, {"D", "5", 16},
+				{"A", "1", 10},
+				{"A", "2", 20},
+				{"A", "3", 22},
+				{"A", "4", 15},
+				{"B", "1", 12},
+				{"B", "2", 13},
+				{"B", "3", 18},
+				{"B", "4", 19},
+				{"B", "5", 25},
+				{"B", "6", 14},
+				{"C", "1", 11},
+				{"C", "2", 15},
+				{"C", "3", 16},
+				{"C", "4", 21},
+				{"C", "5", 23},
+				{"D", "4", 11},
+				{"D", "2", 12},
+				{"D", "3", 29},
+				{"D", "5", 16},
 			},
 			look: byWindow,
 			want: `
@@ -324,7 +339,7 @@ func TestSlidingWindows(t *testing.T) {
 	}
 }
 
-// KStreamSlidingWindowAggregateTest.testReduceSmallInput
+// KStreamSlidingWindowAggregateTest.testReduceSmallInput.
 func TestSlidingReduce(t *testing.T) {
 	got := resultsOf(t, func(b *topology.Builder) {
 		table := topology.Reduce(topology.Window(topology.Consume(b, letters), topology.Sliding{Size: 10 * ms, Grace: 50 * ms}), traced,
@@ -348,9 +363,27 @@ func TestSlidingReduce(t *testing.T) {
 // records makes no difference to what is in the end.
 func TestSlidingInAnyOrder(t *testing.T) {
 	records := []sent{
-		{"A", "A", 10}, {"A", "B", 15}, {"A", "C", 16}, {"A", "D", 18}, {"A", "E", 30}, {"A", "F", 40}, {"A", "G", 55},
-		{"A", "H", 56}, {"A", "I", 58}, {"A", "J", 58}, {"A", "K", 62}, {"A", "L", 63}, {"A", "M", 63}, {"A", "N", 63},
-		{"A", "O", 76}, {"A", "P", 77}, {"A", "Q", 80}, {"A", "R", 2}, {"A", "S", 3}, {"A", "T", 5}, {"A", "U", 8},
+		{"A", "A", 10},
+		{"A", "B", 15},
+		{"A", "C", 16},
+		{"A", "D", 18},
+		{"A", "E", 30},
+		{"A", "F", 40},
+		{"A", "G", 55},
+		{"A", "H", 56},
+		{"A", "I", 58},
+		{"A", "J", 58},
+		{"A", "K", 62},
+		{"A", "L", 63},
+		{"A", "M", 63},
+		{"A", "N", 63},
+		{"A", "O", 76},
+		{"A", "P", 77},
+		{"A", "Q", 80},
+		{"A", "R", 2},
+		{"A", "S", 3},
+		{"A", "T", 5},
+		{"A", "U", 8},
 	}
 	random := random(t)
 	for range 20 {

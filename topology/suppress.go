@@ -61,7 +61,7 @@ func Suppress[K, V any](t Table[K, V], rows Store[K, V], until Until) Table[K, V
 func (u Until) wait(w *windowing) (int64, error) {
 	switch {
 	case u.Age < 0:
-		return 0, fmt.Errorf("Age is %v, less than 0", u.Age)
+		return 0, fmt.Errorf("%s is %v, less than 0", "Age", u.Age)
 	case u.Age%time.Millisecond != 0:
 		return 0, wholeMillis("Age", u.Age)
 	case u.Rows < 0:

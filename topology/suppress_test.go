@@ -16,7 +16,6 @@ var (
 	newest     = topology.Store[string, string]{Name: "newest"}
 	calm       = topology.Store[string, string]{Name: "calm"}
 	calmTopic  = topology.Topic[string, string]{Name: "calm-topic"}
-	final      = topology.Store[topology.Windowed[string], string]{Name: "final"}
 	finalCount = topology.Store[topology.Windowed[string], int64]{Name: "final-count"}
 )
 

@@ -73,7 +73,7 @@ func positive(field string, d time.Duration) error {
 
 func grace(d time.Duration) error {
 	if d < 0 {
-		return fmt.Errorf("Grace is %v, less than 0", d)
+		return fmt.Errorf("%s is %v, less than 0", "Grace", d)
 	}
 	return wholeMillis("Grace", d)
 }

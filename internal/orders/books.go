@@ -20,8 +20,11 @@ type Books struct {
 // NewBooks returns books in which nothing is written.
 func NewBooks() Books {
 	return Books{
-		map[topology.Windowed[string]]int64{}, map[string]Priced{}, map[topology.Windowed[string]]Visit{},
-		map[string]map[Letter]int{}, map[string]map[Receipt]int{},
+		map[topology.Windowed[string]]int64{},
+		map[string]Priced{},
+		map[topology.Windowed[string]]Visit{},
+		map[string]map[Letter]int{},
+		map[string]map[Receipt]int{},
 	}
 }
 

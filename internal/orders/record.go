@@ -2,8 +2,7 @@ package orders
 
 import "time"
 
-// What is read.
-type (
+type ( // what is read
 	Order struct {
 		Customer string    `json:"customer"`
 		Product  string    `json:"product"`
@@ -27,8 +26,7 @@ type (
 	}
 )
 
-// What is made of it.
-type (
+type ( // what is made of it
 	Letter struct {
 		To    string `json:"to"`
 		Order Order  `json:"order"`
