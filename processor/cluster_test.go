@@ -133,9 +133,13 @@ func (c *cluster) records(topic string, raws []topology.Raw) []*kgo.Record {
 	n := int32(len(c.PartitionInfos(topic)))
 	var records []*kgo.Record
 	for _, r := range raws {
-		records = append(records, &kgo.Record{
+		record := &kgo.Record{
 			Topic: topic, Partition: topology.Partition(r.Key, n), Key: r.Key, Value: r.Value, Timestamp: r.Time,
-		})
+		}
+		for _, h := range r.Headers {
+			record.Headers = append(record.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		records = append(records, record)
 	}
 	return records
 }
@@ -207,10 +211,14 @@ func (c *cluster) read(topic string) []topology.Raw {
 			if r.Attrs.IsControl() {
 				return
 			}
-			byPartition[r.Partition] = append(byPartition[r.Partition], topology.Raw{
+			raw := topology.Raw{
 				Key: r.Key, Value: r.Value, Time: r.Timestamp,
 				Position: topology.Position{Topic: topic, Partition: r.Partition, Offset: r.Offset},
-			})
+			}
+			for _, h := range r.Headers {
+				raw.Headers = append(raw.Headers, topology.Header{Key: h.Key, Value: h.Value})
+			}
+			byPartition[r.Partition] = append(byPartition[r.Partition], raw)
 		})
 	}
 	var raws []topology.Raw
