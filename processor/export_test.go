@@ -8,7 +8,7 @@ import (
 )
 
 // OnStep has f called after each numbered step of every commit, by the
-// goroutine that commits. It is set before Run.
+// goroutine that commits: groups have one each. It is set before Run.
 func (p *Processor) OnStep(f func(step int)) { p.onStep = f }
 
 // Rows yields the committed rows of this instance's partitions.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type workerSpec struct {
 	Redis   string
 	Dir     string
 	Shop    bool // of the shop; else it counts
+	Market  bool // of the market
 	Least   bool // guarantee AtLeastOnce
 	Step    int  // of a commit after which it kills itself, 0 for never
 	Commit  int  // of which commit with records, from 1
@@ -47,8 +49,11 @@ func work(spec string) (code int) {
 		cfg.Guarantee = processor.AtLeastOnce
 	}
 	topo := countTopology
-	if w.Shop {
+	switch {
+	case w.Shop:
 		topo = shopTopology
+	case w.Market:
+		topo = marketTopology
 	}
 	p, err := processor.New(topo(failing{}, w.Redis), cfg)
 	if err != nil {
@@ -58,7 +63,10 @@ func work(spec string) (code int) {
 	freeze := make(chan os.Signal, 1)
 	signal.Notify(freeze, syscall.SIGUSR1)
 	commits, published := 0, int64(0)
+	var one sync.Mutex // groups commit beside each other
 	p.OnStep(func(step int) {
+		one.Lock()
+		defer one.Unlock()
 		if now := p.Status().Counts.Published; now > published { // not one that only marks partitions
 			commits, published = commits+1, now
 			select {
