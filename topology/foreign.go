@@ -178,10 +178,10 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 		if right != nil {
 			time = max(time, at)
 		}
-		switch {
-		case s.Do == deleteAndAnswer:
+		switch s.Do {
+		case deleteAndAnswer:
 			return respond(s.Key, response{Row: s.Row}, time, it.headers)
-		case s.Do == answer, s.Do == refresh:
+		case answer, refresh:
 			return respond(s.Key, response{s.Row, right, right == nil && s.Do == refresh}, time, it.headers)
 		}
 		return nil

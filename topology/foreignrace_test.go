@@ -61,8 +61,12 @@ func (x *race) step() bool {
 		queue string
 		task  *storedTask
 	}{
-		{"lefts", x.left}, {"hello-joined-response", x.left}, {"rights0", x.right[0]}, {"rights1", x.right[1]},
-		{"hello-joined-subscription0", x.right[0]}, {"hello-joined-subscription1", x.right[1]},
+		{"lefts", x.left},
+		{"hello-joined-response", x.left},
+		{"rights0", x.right[0]},
+		{"rights1", x.right[1]},
+		{"hello-joined-subscription0", x.right[0]},
+		{"hello-joined-subscription1", x.right[1]},
 	}
 	for _, i := range x.random.Perm(len(steps)) {
 		name := steps[i].queue
