@@ -34,6 +34,7 @@ func (s *session) kafka() (sarama.Client, error) {
 	cfg.Net.MaxOpenRequests = 1
 	cfg.Consumer.Return.Errors = false
 	cfg.Consumer.IsolationLevel = sarama.ReadCommitted
+	cfg.Consumer.MaxWaitTime = 50 * time.Millisecond // other requests wait behind a fetch that finds nothing
 	brokers := s.settings.config.Brokers
 	if len(brokers) == 0 {
 		return nil, usage("--brokers: at least one address is required")
