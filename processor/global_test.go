@@ -142,7 +142,7 @@ func TestGlobalTable(t *testing.T) {
 		s := one.Status()
 		_, _, err := processor.Query(one.Processor, allMoods).Get(t.Context(), "state-1")
 		if s.State != processor.Restoring || s.Globals[0].Restore == 0 || !errors.Is(err, processor.ErrRestoring) || !strings.Contains(err.Error(), "records to read") {
-			return fmt.Errorf("status %+v, and a query: %v", s, err)
+			return fmt.Errorf("status %+v, and a query: %w", s, err)
 		}
 		return nil
 	})

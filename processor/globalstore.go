@@ -39,11 +39,11 @@ func (t *global) open(client sarama.Client) error {
 	starts, ends := make([]int64, len(partitions)), make([]int64, len(partitions))
 	t.cursors, t.goals = nil, nil
 	for p := range partitions {
-		log := txn.Log{Client: client, Topic: t.Topic, Partition: int32(p)}
-		if starts[p], ends[p], err = log.Bounds(); err != nil {
+		held := txn.Log{Client: client, Topic: t.Topic, Partition: int32(p)}
+		if starts[p], ends[p], err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &txn.Cursor{Log: log, Next: starts[p]}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &txn.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
 	}
 	var places []int64
 	s, wiped, err := store.Open(filepath.Join(t.config.StateDir, t.Store, "global"), store.Options{}, func(o store.Origin) (wrong error) {

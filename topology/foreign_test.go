@@ -347,8 +347,15 @@ func TestSubscriptionsEnd(t *testing.T) {
 		}
 		left, right := tasks["hello-joined"], tasks["hello-right-rows"]
 		for i, test := range []struct{ value, want string }{
-			{"A|r1", `["r1\x00\x00a"]`}, {"B|r1", `["r1\x00\x00a"]`}, {"B|r2", `["r2\x00\x00a"]`}, {"B", `[]`}, {"B|", `["\x00\x00a"]`},
-			{"C", `[]`}, {"C|\x00", `["\x00\xff\x00\x00a"]`}, {"", `[]`}, {"", `[]`},
+			{"A|r1", `["r1\x00\x00a"]`},
+			{"B|r1", `["r1\x00\x00a"]`},
+			{"B|r2", `["r2\x00\x00a"]`},
+			{"B", `[]`},
+			{"B|", `["\x00\x00a"]`},
+			{"C", `[]`},
+			{"C|\x00", `["\x00\xff\x00\x00a"]`},
+			{"", `[]`},
+			{"", `[]`},
 		} {
 			for _, sent := range left.process(t, "lefts", "a", test.value, int64(i)).Records {
 				right.pass(t, sent.Raw)

@@ -235,7 +235,10 @@ func TestJoinTablesOfRowsThatExpire(t *testing.T) {
 		rows.TTL = 30 * ms
 		topology.Publish(topology.JoinTables(l, r, rows, outerText), results)
 	}, []moment{
-		{"left A 1", "A-null@1"}, {"right a 2", "A-a@2"}, {"right b 11 other", "null-a@11 other:null-b@11"},
-		{"right x 40 x", "x:null-x@40"}, {"right x 41 x", "null@41 other:null@41 x:null-x@41"},
+		{"left A 1", "A-null@1"},
+		{"right a 2", "A-a@2"},
+		{"right b 11 other", "null-a@11 other:null-b@11"},
+		{"right x 40 x", "x:null-x@40"},
+		{"right x 41 x", "null@41 other:null@41 x:null-x@41"},
 	})
 }
