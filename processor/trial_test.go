@@ -67,7 +67,11 @@ func (o operator) try(t *testing.T, seed uint64, e ending) {
 	if e.hard {
 		h := x.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.UnknownServerError, Count: -1})
 		x.send(halves[1][0])
-		<-first.ended
+		select {
+		case <-first.ended:
+		case <-time.After(patience):
+			t.Fatal("the instance goes on")
+		}
 		if h.Hits() == 0 || first.err == nil {
 			t.Fatalf("no commit was refused: %v", first.err)
 		}
@@ -413,7 +417,7 @@ func (o operator) generate(seed uint64) (halves [2][]step) {
 			from := o.sources[(h+n)%len(o.sources)]
 			var some step
 			for key := range from.count() {
-				if now += r.Int64N(20); r.IntN(3) > 0 {
+				if now += r.Int64N(20); key == 0 || r.IntN(3) > 0 {
 					some = append(some, o.made(r, from, key, now))
 				}
 			}
