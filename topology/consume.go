@@ -40,6 +40,7 @@ func startInput[K, V any](k *Task, in *input, s *stream[K, V], from Topic[K, V])
 	next := s.start(k)
 	it, dated := newItem(s.key, s.value), newItem(s.key, s.value)
 	return &taskInput{
+		topic:    in.topic,
 		at:       in.node,
 		policies: in.policies.or(k.application),
 		process: func(at int64) error {

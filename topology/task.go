@@ -20,6 +20,7 @@ type Task struct {
 	partition   int32
 	application Policies
 	inputs      map[string]*taskInput
+	last        *taskInput // of the newest record
 	stores      map[string]*rows
 	started     map[*node]any // step[K, V] of what is downstream of each
 	shared      map[*node]any // what the sides of a step share
@@ -42,6 +43,7 @@ type Task struct {
 
 // A taskInput is one topic that a task reads.
 type taskInput struct {
+	topic    string
 	at       *node
 	policies Policies
 	process  func(time int64) error
@@ -100,11 +102,14 @@ func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks st
 // nothing behind. It is a *RecordError if the record is to blame; any other comes
 // from Rows, or from a timer.
 func (k *Task) Process(r Raw) (w Writes, err error) {
-	in := k.inputs[r.Topic]
-	if in == nil {
-		return Writes{}, fmt.Errorf("group %s does not read topic %q", k.group.Name, r.Topic)
+	in := k.last // most records come from where the one before came from
+	if in == nil || in.topic != r.Topic {
+		if in = k.inputs[r.Topic]; in == nil {
+			return Writes{}, fmt.Errorf("group %s does not read topic %q", k.group.Name, r.Topic)
+		}
+		k.last, k.policies = in, in.policies
 	}
-	k.record, k.policies = r, in.policies
+	k.record = r
 	return k.call(func() error {
 		k.at, k.policy = in.at, k.policies.Process
 		at := in.time(&k.record)
@@ -184,6 +189,9 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 	}()
 	if err := run(); err != nil {
 		return Writes{}, err
+	}
+	if len(k.dirty) == 1 { // mostly: no need to gather them
+		return Writes{Rows: k.dirty[0].written, Records: k.writes.Records, Dropped: k.writes.Dropped}, nil
 	}
 	for _, r := range k.dirty {
 		k.writes.Rows = append(k.writes.Rows, r.written...)
