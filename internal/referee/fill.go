@@ -3,6 +3,7 @@ package referee
 import (
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -25,8 +26,10 @@ func (c *Cluster) Fill(topic string, from time.Time, records iter.Seq2[string, [
 		return fmt.Errorf("fill topic %s: %w", topic, err)
 	}
 	refused := make(chan error, 1)
+	var open sync.WaitGroup // a producer that is closed refuses what it has to send again
 	go func() {
 		for range producer.Successes() { // ends when the producer is closed
+			open.Done()
 		}
 	}()
 	go func() {
@@ -36,13 +39,16 @@ func (c *Cluster) Fill(topic string, from time.Time, records iter.Seq2[string, [
 			case refused <- e.Err:
 			default: // the first one is enough
 			}
+			open.Done()
 		}
 	}()
 	for key, value := range records {
+		open.Add(1)
 		producer.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(key), Value: sarama.ByteEncoder(value), Timestamp: from}
 		from = from.Add(time.Millisecond)
 	}
-	producer.AsyncClose() // flushes, then ends both loops above
+	open.Wait()
+	producer.AsyncClose() // ends both loops above
 	if err := <-refused; err != nil {
 		return fmt.Errorf("fill topic %s: %w", topic, err)
 	}
