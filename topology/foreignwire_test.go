@@ -77,7 +77,7 @@ func TestWireOfAnotherVersion(t *testing.T) {
 }
 
 func TestPartitionKeysOfBuffers(t *testing.T) {
-	row := appendStart(appendKey(nil, []byte("a\x00b")), 7)
+	row := appendTime(appendKey(nil, []byte("a\x00b")), 7)
 	if got := partitionKeyOf[string](nil, row); string(got) != "a\x00b" {
 		t.Errorf("partition key %q", got)
 	}

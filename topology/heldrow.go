@@ -15,7 +15,7 @@ type heldRow struct {
 
 // encode writes the time, the value, and the headers, each as key and value.
 func (h heldRow) encode() []byte {
-	data := appendStart(make([]byte, 0, 16+len(h.value)), h.since)
+	data := appendTime(make([]byte, 0, 16+len(h.value)), h.since)
 	data = appendBytes(data, h.value)
 	for _, header := range h.headers {
 		data = appendBytes(appendBytes(data, []byte(header.Key)), header.Value)

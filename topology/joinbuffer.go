@@ -97,7 +97,7 @@ func partitionKeyOf[K any](keys codec.Codec[K], row []byte) []byte {
 // unmatchedKey is the row's key of a record that met none. Buffered is that of its
 // row in the buffer.
 func unmatchedKey(s side, time int64, buffered []byte) []byte {
-	row := append(appendStart(make([]byte, 0, len(buffered)+1), time), 1-byte(s))
+	row := append(appendTime(make([]byte, 0, len(buffered)+1), time), 1-byte(s))
 	row = append(row, buffered[:len(buffered)-8-numberBytes]...)
 	return append(row, buffered[len(buffered)-numberBytes:]...)
 }

@@ -101,8 +101,8 @@ func (x *streamSide[K, A, B, O]) match(it *item[K, A]) (matched bool, err error)
 		return false, nil
 	}
 	prefix := len(appendKey(x.from[:0], it.key.data))
-	x.from = appendStart(appendKey(x.from[:0], it.key.data), from)
-	x.to = appendStart(append(x.to[:0], x.from[:prefix]...), to+1)
+	x.from = appendTime(appendKey(x.from[:0], it.key.data), from)
+	x.to = appendTime(append(x.to[:0], x.from[:prefix]...), to+1)
 	for row, err := range x.theirs.scan(x.from, x.to) {
 		if err != nil {
 			return true, err
@@ -136,7 +136,7 @@ func (x *streamSide[K, A, B, O]) forgive(key []byte, time int64) error {
 // keep puts a record into the buffer, and deletes from it what is expired. A
 // record that waits has met none so far.
 func (x *streamSide[K, A, B, O]) keep(it *item[K, A], data []byte, now int64, waits bool) error {
-	key := appendStart(appendKey(make([]byte, 0, len(it.key.data)+2+8+numberBytes), it.key.data), it.time)
+	key := appendTime(appendKey(make([]byte, 0, len(it.key.data)+2+8+numberBytes), it.key.data), it.time)
 	number, err := x.number(key)
 	if err != nil {
 		return err

@@ -7,13 +7,37 @@ import (
 
 // Keys of ordered stores begin with a key of records, so that rows of one key are
 // neighbours whatever the key's bytes are; what follows orders them: a time, say,
-// by appendStart. A zero byte of the key is written as 0 255, its end as 0 0.
+// or a window. A zero byte of the key is written as 0 255, its end as 0 0: no key's
+// bytes are so the prefix of another's, and the order of keys stays.
+const (
+	escape     = 0x00
+	escaped    = 0xFF
+	terminator = 0x00
+)
+
+// appendKey appends a key as the keys of rows begin with it.
+func appendKey(to, key []byte) []byte {
+	for {
+		i := bytes.IndexByte(key, escape)
+		if i < 0 {
+			break
+		}
+		to = append(append(to, key[:i]...), escape, escaped)
+		key = key[i+1:]
+	}
+	return append(append(to, key...), escape, terminator)
+}
+
+// appendTime appends a time, in milliseconds, so that bytes have the order of times.
+func appendTime(to []byte, millis int64) []byte {
+	return binary.BigEndian.AppendUint64(to, uint64(millis)^1<<63)
+}
 
 // cutKey returns the key that a row's key begins with, and what follows. The key
 // may share the row's bytes.
 func cutKey(row []byte) (key, rest []byte, ok bool) {
-	i := bytes.IndexByte(row, 0)
-	if i >= 0 && i+1 < len(row) && row[i+1] == 0 { // most keys have no zero byte
+	i := bytes.IndexByte(row, escape)
+	if i >= 0 && i+1 < len(row) && row[i+1] == terminator { // most keys have no zero byte
 		return row[:i:i], row[i+2:], true
 	}
 	for i >= 0 && i+1 < len(row) {
@@ -21,14 +45,14 @@ func cutKey(row []byte) (key, rest []byte, ok bool) {
 		next := row[i+1]
 		row = row[i+2:]
 		switch next {
-		case 0:
+		case terminator:
 			return key, row, true
-		case 255:
-			key = append(key, 0)
+		case escaped:
+			key = append(key, escape)
 		default:
 			return nil, nil, false
 		}
-		i = bytes.IndexByte(row, 0)
+		i = bytes.IndexByte(row, escape)
 	}
 	return nil, nil, false
 }

@@ -13,7 +13,7 @@ func FuzzOrderedKey(f *testing.F) {
 	f.Add([]byte{0, 0}, []byte{0, 255}, int64(1), int64(1))
 	f.Add([]byte{0, 255}, []byte{255}, int64(-1<<63), int64(1<<63-1))
 	f.Fuzz(func(t *testing.T, a, b []byte, x, y int64) {
-		first, second := appendStart(appendKey(nil, a), x), appendStart(appendKey(nil, b), y)
+		first, second := appendTime(appendKey(nil, a), x), appendTime(appendKey(nil, b), y)
 		want := cmp.Or(bytes.Compare(a, b), cmp.Compare(x, y))
 		if got := bytes.Compare(first, second); got != want {
 			t.Errorf("(%q, %d) to (%q, %d): order %d, want %d", a, x, b, y, got, want)

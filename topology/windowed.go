@@ -1,8 +1,6 @@
 package topology
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -24,13 +22,8 @@ type Windowed[K any] struct {
 // lie in the partition of Key alone.
 type WindowedCodec[K any] struct{ Key codec.Codec[K] }
 
-// An encoded windowed key is the bytes of the key, each 0x00 followed by 0xFF,
-// then 0x00 0x00, then start and end. No key's bytes are so the prefix of
-// another's, and the order of keys stays.
+// An encoded windowed key is the key as appendKey writes it, then start and end.
 const (
-	escape      = 0x00
-	escaped     = 0xFF
-	terminator  = 0x00
 	windowBytes = 16     // of start and end
 	keyOverhead = 2 + 16 // of a key without zeros
 )
@@ -96,39 +89,21 @@ func (c WindowedCodec[K]) partitionKey(data []byte) []byte {
 // keys returns the codec of the keys without their windows.
 func (c WindowedCodec[K]) keys() any { return c.Key }
 
-// appendKey appends a key as it stands before its window.
-func appendKey(to, key []byte) []byte {
-	for {
-		i := bytes.IndexByte(key, escape)
-		if i < 0 {
-			break
-		}
-		to = append(append(to, key[:i]...), escape, escaped)
-		key = key[i+1:]
-	}
-	return append(append(to, key...), escape, terminator)
-}
-
 func appendWindow(to []byte, start, end int64) []byte {
-	return binary.BigEndian.AppendUint64(appendStart(to, start), sortable(end))
+	return appendTime(appendTime(to, start), end)
 }
-
-func appendStart(to []byte, start int64) []byte {
-	return binary.BigEndian.AppendUint64(to, sortable(start))
-}
-
-// sortable maps integers to unsigned ones of the same order.
-func sortable(v int64) uint64 { return uint64(v) ^ 1<<63 }
 
 // windowOf returns start and end of an encoded windowed key, in milliseconds.
 func windowOf(data []byte) (start, end int64) {
 	w := data[len(data)-windowBytes:]
-	return int64(binary.BigEndian.Uint64(w) ^ 1<<63), int64(binary.BigEndian.Uint64(w[8:]) ^ 1<<63)
+	start, w, _ = cutTime(w)
+	end, _, _ = cutTime(w)
+	return start, end
 }
 
 // startKey returns where the windows of a key lie that begin at some time.
 func startKey(prefix []byte, start int64) []byte {
-	return appendStart(append(make([]byte, 0, len(prefix)+windowBytes/2), prefix...), start)
+	return appendTime(append(make([]byte, 0, len(prefix)+windowBytes/2), prefix...), start)
 }
 
 // prefixOf returns what the windows of one key have in common.
@@ -137,23 +112,9 @@ func prefixOf(data []byte) []byte { return data[:len(data)-windowBytes] }
 // keyOf returns the bytes of the key within an encoded windowed key: a part of
 // data if nothing was escaped.
 func keyOf(data []byte) ([]byte, error) {
-	end := len(data) - windowBytes - 2
-	if end < 0 || data[end] != escape || data[end+1] != terminator {
+	key, window, ok := cutKey(data)
+	if !ok || len(window) != windowBytes {
 		return nil, fmt.Errorf("%w: %q", errNoWindow, data)
 	}
-	key := data[:end]
-	if bytes.IndexByte(key, escape) < 0 {
-		return key, nil
-	}
-	plain := make([]byte, 0, len(key))
-	for i := 0; i < len(key); i++ {
-		plain = append(plain, key[i])
-		if key[i] != escape {
-			continue
-		}
-		if i++; i == len(key) || key[i] != escaped {
-			return nil, fmt.Errorf("%w: %q", errNoWindow, data)
-		}
-	}
-	return plain, nil
+	return key, nil
 }
