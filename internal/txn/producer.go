@@ -71,20 +71,11 @@ func NewProducer(client sarama.Client, id, group string, timeout time.Duration) 
 		ends: map[place]int64{}, ended: map[place]int64{},
 	}
 	var err error
-	p.pid, p.epoch, err = initProducer(client, id, timeout)
+	p.pid, p.epoch, err = initProducer(client, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
 	return p, nil
-}
-
-// Fence aborts what the holder of another transactional id left open, and
-// refuses whatever that holder still tries.
-func Fence(client sarama.Client, id string, timeout time.Duration) error {
-	if _, _, err := initProducer(client, id, timeout); err != nil {
-		return fmt.Errorf("fencing %q: %w", id, err)
-	}
-	return nil
 }
 
 // Send queues records for a partition. They and what they point to must not
