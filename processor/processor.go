@@ -30,6 +30,7 @@ type Processor struct {
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
+	cluster  atomic.Pointer[string] // Kafka's id, known before a table is opened
 
 	mu      sync.Mutex
 	members []*member
