@@ -68,7 +68,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) run(ctx context.Context) (err error) {
-	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
+	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application(), p.config.Logger)
 	if err != nil {
 		return err
 	}
