@@ -154,22 +154,22 @@ func (s *session) commit() {
 }
 
 // offsets are where the group goes on. Their metadata says whose the partition
-// is, unless it is given up, and where the task's clocks stand.
+// is, unless it is given up, where the task's clocks stand, and what its tables are.
 func (s *session) offsets(tasks []*task) txn.Offsets {
 	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		owner, clocks := s.owner(), t.clocks()
+		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables()}
 		if t.last = t.releasing.Load(); t.last {
-			owner = ""
+			m.owner = ""
 		}
 		for _, in := range t.inputs {
 			if in.next < 0 {
 				continue // nothing of it was ever read
 			}
 			offsets[in.topic] = append(offsets[in.topic], &sarama.PartitionOffsetMetadata{
-				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: metadata(owner, clocks),
+				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: m.metadata(),
 			})
-			clocks = ""
+			m.clocks, m.tables = "", ""
 		}
 	}
 	return offsets

@@ -58,6 +58,9 @@ func (t *global) take(c *txn.Cursor) error {
 	if t.store == nil {
 		return nil // another leader's answer has closed it
 	}
+	if err := t.store.Damage(); err != nil {
+		return err // as a task or a query has found it
+	}
 	if silent := time.Since(t.heard); silent > max(t.retention, 2*globalRound) {
 		return fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.Topic, silent.Round(time.Second), t.retention)
 	}

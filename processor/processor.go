@@ -31,6 +31,7 @@ type Processor struct {
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
+	cluster  atomic.Pointer[string] // Kafka's id, known before a table is opened
 
 	mu      sync.Mutex
 	members []*member
@@ -68,7 +69,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) run(ctx context.Context) (err error) {
-	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
+	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application(), p.config.Logger)
 	if err != nil {
 		return err
 	}

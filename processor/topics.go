@@ -254,7 +254,8 @@ func (p *Processor) serves(topic string) error {
 	return nil
 }
 
-// incarnation is the id of a topic: it changes when the topic is made anew.
+// incarnation is the id of a topic: it changes when the topic is made anew. The
+// answer names the Kafka cluster too, which is noted.
 func (p *Processor) incarnation(topic string) (string, error) {
 	b, err := p.client.Controller()
 	if err != nil {
@@ -267,6 +268,9 @@ func (p *Processor) incarnation(topic string) (string, error) {
 	}
 	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
 		return "", fmt.Errorf("metadata of %q: %w", topic, sarama.ErrUnknownTopicOrPartition)
+	}
+	if r.ClusterID != nil {
+		p.cluster.Store(r.ClusterID)
 	}
 	return r.Topics[0].Uuid.String(), nil
 }
