@@ -26,8 +26,11 @@ func (g *Global) Row(r Raw, application Policies) (row Row, ok bool, err error) 
 	if r.Key == nil {
 		return Row{}, false, nil
 	}
-	row = Row{Store: g.Store, Key: r.Key, Value: r.Value, Time: r.Time.UnixMilli()}
+	row = Row{Store: g.Store, Key: r.Key, Value: r.Value}
 	missing, err := g.read(r.Key, r.Value)
+	if err == nil {
+		row.Time, err = recordTime(r.Time)
+	}
 	if err != nil {
 		return Row{}, false, &RecordError{Position: r.Position, Node: "global table " + g.Store, Policy: g.policies.or(application).Decode, Err: err}
 	}
