@@ -3,10 +3,7 @@ package topology
 // Consume reads a topic as a stream, from the application's last commit, at
 // first from the topic's start.
 func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
-	if b == nil {
-		return Stream[K, V]{}
-	}
-	b.ready()
+	b.given().ready()
 	if in, ok := b.inputs[from.Name]; ok {
 		if s, ok := in.stream.(*stream[K, V]); ok && in.declared.equal(from.declaration()) {
 			return Stream[K, V]{b, s}

@@ -212,7 +212,7 @@ func declareProcess[K, V, K2, V2 any](b *Builder, down *stream[K2, V2], setup fu
 	down.effect, down.calls, down.timed = true, true, true
 	declared := &declaredStep{at: down.node, topics: map[string]bool{}}
 	b.needs(down.node, setup == nil)
-	if b == nil || setup == nil {
+	if setup == nil {
 		return declared
 	}
 	c := &Context[K2, V2]{scope: scope{declared: declared, b: b, setup: true}}

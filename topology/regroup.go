@@ -19,9 +19,6 @@ import (
 // creates it as that of a [Repartition].
 func Regroup[K, V, K2, V2 any](t Table[K, V], through Topic[K2, V2], fn func(K, V) (K2, V2)) Stream[K2, Change[V2]] {
 	b, up := t.upstream()
-	if b == nil {
-		return Stream[K2, Change[V2]]{}
-	}
 	up.needsOld = true
 	keys, _ := any(up.key).(codec.Codec[K2])
 	values, _ := any(up.value).(codec.Codec[V2])
