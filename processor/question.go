@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/tidemark-dev/tidemark/codec"
 )
 
 const (
@@ -55,7 +57,7 @@ func (h *handler) question(table string, r *http.Request) (question, error) {
 			}
 			var prefix []byte
 			if prefix, err = key(value); err == nil {
-				q.from, q.to = later(q.from, prefix), after(prefix)
+				q.from, q.to = later(q.from, prefix), codec.PrefixEnd(prefix)
 			}
 		case "limit":
 			if q.limit, err = strconv.Atoi(value); err != nil || q.limit < 1 || q.limit > highest {
@@ -94,16 +96,6 @@ func (h *handler) key(table, text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	return raw.Key, nil
-}
-
-// after returns the first key behind all that have a prefix, nil if there is none.
-func after(prefix []byte) []byte {
-	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
-	if len(end) == 0 {
-		return nil
-	}
-	end[len(end)-1]++
-	return end
 }
 
 // later returns the larger of two keys.
