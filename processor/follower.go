@@ -88,6 +88,7 @@ func (f *follower) committed(end int64) {
 }
 
 func (f *follower) run() {
+	defer f.waits.clear("sink "+f.sink.String(), f.String())
 	f.began = time.Now()
 	for wait := 50 * time.Millisecond; f.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		began := time.Now()
@@ -112,9 +113,8 @@ func (f *follower) run() {
 // answered ends the instance: after StartTimeout, and at once if it refuses.
 func (f *follower) trouble(err error) {
 	text := err.Error()
-	if was := f.err.Swap(&text); was == nil || *was != text {
-		f.log.Warn("sink waits", "sink", f.sink.String(), "partition", f.partition, "error", err)
-	}
+	f.err.Store(&text)
+	f.waits.set("sink "+f.sink.String(), f.String(), err)
 	if f.reached(f.sink) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
 		return
 	}
@@ -156,7 +156,7 @@ func (f *follower) once() error {
 			return err
 		}
 		if f.err.Swap(nil) != nil {
-			f.log.Info("sink goes on", "sink", f.sink.String(), "partition", f.partition)
+			f.waits.clear("sink "+f.sink.String(), f.String())
 		}
 	}
 }

@@ -156,14 +156,10 @@ func (all *globals) run(ctx context.Context) {
 
 // trouble says what the tables are waiting for.
 func (all *globals) trouble(err error) {
-	text := explain(err).Error()
-	was := all.err.Swap(&text)
-	switch {
-	case !all.globalsReady():
-		all.waiting(errors.New(text))
-	case was == nil || *was != text:
-		all.config.Logger.Warn("global tables wait", "error", text)
-	}
+	err = explain(err)
+	text := err.Error()
+	all.err.Store(&text)
+	all.waits.set("the global tables", "", err)
 }
 
 // round reads for a while, or until something is wrong.
@@ -231,8 +227,9 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 			return all.sort(r.table, err)
 		}
 	}
-	if was := all.err.Load(); was != nil && all.err.CompareAndSwap(was, nil) {
-		all.config.Logger.Info("global tables go on")
+	if all.err.Load() != nil {
+		all.err.Store(nil)
+		all.waits.clear("the global tables", "")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func holding(t *testing.T, dir string) (end func() error) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	for p.Status().Err == "" {
+	for p.Status().Waiting == nil {
 		select {
 		case err := <-ended:
 			t.Fatalf("Run: %v", err)

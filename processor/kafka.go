@@ -58,16 +58,18 @@ func (c Config) groupConfig(application, instance string, b sarama.BalanceStrate
 // connect returns a client, however long Kafka takes to be there, within
 // StartTimeout.
 func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
+	at := "Kafka at " + strings.Join(p.config.Brokers, ",")
+	defer p.waits.clear(at, "")
 	for began := time.Now(); ; {
 		client, err := sarama.NewClient(p.config.Brokers, p.config.saramaConfig(p.topology.Application()))
 		if err == nil {
 			return client, nil
 		}
-		err = fmt.Errorf("kafka at %s: %w", strings.Join(p.config.Brokers, ","), explain(err))
+		err = explain(err)
 		if time.Since(began) > p.config.StartTimeout {
-			return nil, fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+			return nil, fmt.Errorf("%s: %w (tried for %v)", at, err, p.config.StartTimeout)
 		}
-		p.waiting(err)
+		p.waits.set(at, "", err)
 		if sleep(ctx, 500*time.Millisecond) != nil {
 			return nil, ctx.Err()
 		}

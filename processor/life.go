@@ -11,7 +11,7 @@ type life struct {
 	mu      sync.Mutex
 	begun   bool
 	state   State
-	err     error         // why it failed, or what it is waiting for
+	err     error         // why it failed
 	changed chan struct{} // closed at the next change
 	past    []State       // all states so far: who watches slowly misses none
 }
@@ -85,15 +85,6 @@ func (l *life) states(ctx context.Context) iter.Seq[State] {
 	}
 }
 
-// waiting notes what the processor is waiting for.
-func (p *Processor) waiting(err error) {
-	state, was := p.life.now()
-	if was == nil || was.Error() != err.Error() {
-		p.config.Logger.Warn("waiting", "error", err)
-	}
-	p.life.set(state, err)
-}
-
 // stopping tells whether Run is about to return.
 func (p *Processor) stopping() bool {
 	state, _ := p.life.now()
@@ -108,21 +99,22 @@ func (p *Processor) update() {
 	worse := [...]int{Starting: 3, Restoring: 2, Rebalancing: 1, Running: 0}
 	state := Running
 	for _, m := range members {
-		if s := m.status(); worse[s] > worse[state] {
+		s := m.status()
+		if s == Running {
+			p.waits.clear(m.String(), "")
+		}
+		if worse[s] > worse[state] {
 			state = s
 		}
 	}
 	if !p.globalsReady() {
 		state = Restoring
 	}
-	current, err := p.life.now()
-	if state == Running {
-		err = nil
-	}
+	current, _ := p.life.now()
 	if current != Starting && state == Starting {
 		state = Rebalancing // it has been further
 	}
-	p.life.set(state, err)
+	p.life.set(state, nil)
 }
 
 // status is Starting, Restoring, Running or Rebalancing.

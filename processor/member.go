@@ -36,6 +36,9 @@ func newMember(p *Processor, g *topology.Group) *member {
 	return m
 }
 
+// String names the group.
+func (m *member) String() string { return "group " + m.group.Name }
+
 // transactionalID is the same after a restart: the new process ends at once
 // what the old one left open.
 func (m *member) transactionalID() string {
@@ -84,7 +87,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waiting(fmt.Errorf("group %s: %w", m.group.Name, err))
+		m.waits.set(m.String(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}

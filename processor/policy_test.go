@@ -411,8 +411,8 @@ func TestRestartTask(t *testing.T) {
 			t.Errorf("pause %d: %v, want %v or more", n, pause, least)
 		}
 	}
-	if s := i.Status(); s.Err != "" || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
-		t.Errorf("error %q, %d sessions, %d records, want none, 5 and 100", s.Err, s.Counts.Sessions, s.Counts.Records)
+	if s := i.Status(); s.Waiting != nil || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
+		t.Errorf("waiting %v, %d sessions, %d records, want none, 5 and 100", s.Waiting, s.Counts.Sessions, s.Counts.Records)
 	}
 }
 

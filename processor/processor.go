@@ -21,6 +21,7 @@ type Processor struct {
 	topology *topology.Topology
 	config   Config
 	life     life
+	waits    *waits
 	counts   counters
 	onStep   func(step int) // of a commit, for tests
 
@@ -46,7 +47,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}}
+	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger)}
 	p.life.changed = make(chan struct{})
 	return p, nil
 }
@@ -60,6 +61,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return errors.New("processor: Run was called before")
 	}
 	err := p.run(ctx)
+	p.waits.end()
 	p.life.finish(err)
 	return err
 }
@@ -112,11 +114,12 @@ func (p *Processor) prepare(ctx context.Context) error {
 		var final *startError
 		switch {
 		case err == nil || errors.As(err, &final):
+			p.waits.clear("the topics", "")
 			return err
 		case time.Since(began) > p.config.StartTimeout:
 			return fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
 		}
-		p.waiting(err)
+		p.waits.set("the topics", "", err)
 		if sleep(ctx, 500*time.Millisecond) != nil {
 			return ctx.Err()
 		}
@@ -223,7 +226,7 @@ func (p *Processor) States(ctx context.Context) iter.Seq[State] { return p.life.
 // Status returns what this instance is doing.
 func (p *Processor) Status() Status {
 	state, err := p.life.now()
-	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}}
+	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.list()}
 	if err != nil {
 		s.Err = err.Error()
 	}

@@ -50,7 +50,8 @@ type Status struct {
 	Application string         `json:"application"`
 	Instance    string         `json:"instance"` // the group.instance.id
 	State       State          `json:"state"`
-	Err         string         `json:"error,omitempty"`   // why it failed, or what it is waiting for
+	Err         string         `json:"error,omitempty"`   // why it failed
+	Waiting     []Wait         `json:"waiting,omitempty"` // what it is waiting for, the longest first
 	Tasks       []TaskStatus   `json:"tasks"`             // by group, partition and table
 	Globals     []GlobalStatus `json:"globals,omitempty"` // by table
 	Counts      Counts         `json:"counts"`
