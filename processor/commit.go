@@ -88,7 +88,7 @@ func (s *session) due(age time.Duration) bool {
 		full = full || t.records >= commitRows
 		held += t.held()
 		if behind > farBehind {
-			interval = stretch * s.config.CommitInterval
+			interval = min(stretch*s.config.CommitInterval, longestCommit)
 		}
 	}
 	return dry || full || held >= commitBytes || age >= interval

@@ -65,6 +65,7 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 	s.joined = joined
 	s.gate.Unlock()
 	s.loop.Go(s.commitLoop)
+	go s.measureLag()
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (p *Processor) prepareTopics() error {
 		return err
 	}
 	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
-	var wrong []error
+	wrong := p.strangeTopics()
 	for _, r := range p.topology.Repartitions() {
 		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
 	}
@@ -117,11 +117,18 @@ func (p *Processor) knows(topic string) bool {
 // ensureRepartition creates a topic for records to go through, if it does not
 // exist: they stay until they are committed, see purge.
 func (p *Processor) ensureRepartition(admin sarama.ClusterAdmin, topic string, partitions int32) error {
-	err := p.ensureTopic(admin, topic, partitions, map[string]string{
-		"cleanup.policy": "delete", "retention.ms": "-1", "segment.bytes": "52428800", "message.timestamp.type": "CreateTime",
-	})
-	if err != nil {
+	there := p.knows(topic)
+	settings := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
+	if p.config.topicSettings(topic, nil)["segment.bytes"] == "" {
+		settings["segment.bytes"] = "52428800" // what is purged goes with its segment
+	}
+	if err := p.ensureTopic(admin, topic, partitions, settings); err != nil {
 		return err
+	}
+	if there {
+		if err := p.checkOwned(topic); err != nil {
+			return err
+		}
 	}
 	config, err := p.topicConfig(admin, topic, "cleanup.policy", "retention.ms")
 	if err != nil {
@@ -190,6 +197,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	if p.knows(name) {
 		return nil
 	}
+	config = p.config.topicSettings(name, config)
 	detail := &sarama.TopicDetail{
 		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
 		ConfigEntries: map[string]*string{},
@@ -202,6 +210,8 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
 		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)}
+	case errors.Is(err, sarama.ErrInvalidConfig):
+		return &startError{fmt.Errorf("creating topic %q: %w: does the broker know all of these settings%s?", name, err, how(partitions, config))}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
 		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, err, how(partitions, config))}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
