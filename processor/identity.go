@@ -58,10 +58,23 @@ func readIdentity(file, application string) (string, error) {
 	return id.Instance, nil
 }
 
-// writeFile replaces a file as a whole.
+// writeFile replaces a file as a whole, and for good: what it holds must not be
+// lost once it is used.
 func writeFile(file string, data []byte) error {
-	if err := os.WriteFile(file+".new", append(data, '\n'), 0o644); err != nil {
+	f, err := os.Create(file + ".new")
+	if err != nil {
 		return err
 	}
-	return os.Rename(file+".new", file)
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
