@@ -125,17 +125,13 @@ func (t *task) refused(r topology.Raw, err error) error {
 // deadLetter publishes a record as it was, in the open transaction, with the
 // reason and its place in headers.
 func (t *task) deadLetter(r topology.Raw, e *topology.RecordError) error {
-	topic := t.deadLetters()
-	if err := t.ensureDeadLetters(topic); err != nil {
-		return err
-	}
 	r.Headers = append(r.Headers,
 		topology.Header{Key: "tidemark-topic", Value: []byte(r.Topic)},
 		topology.Header{Key: "tidemark-partition", Value: fmt.Append(nil, r.Partition)},
 		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)},
 		topology.Header{Key: "tidemark-node", Value: []byte(e.Node)},
 		topology.Header{Key: "tidemark-error", Value: []byte(e.Err.Error())})
-	r.Topic = topic
+	r.Topic = t.deadLetters()
 	return t.publish(&topology.Output{Raw: r, PartitionKey: r.Key})
 }
 

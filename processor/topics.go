@@ -26,23 +26,23 @@ type topics struct {
 // that are tidemark's: repartition topics and changelogs. It does so once, before
 // any task: goka would have each of its processors do it, and all but the first
 // would fail.
-func (p *Processor) prepareTopics() error {
+func (p *Processor) prepareTopics() (ready topics, err error) {
 	if err := p.client.RefreshMetadata(); err != nil {
-		return fmt.Errorf("metadata: %w", explain(err))
+		return ready, fmt.Errorf("metadata: %w", explain(err))
 	}
 	known, err := p.knownTopics()
 	if err != nil {
-		return err
+		return ready, err
 	}
 	partitions, err := p.topology.Partitions(known)
 	if err != nil {
-		return &startError{err}
+		return ready, &startError{err}
 	}
 	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
 	if err != nil {
-		return err
+		return ready, err
 	}
-	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
+	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
 	var wrong []error
 	for _, r := range p.topology.Repartitions() {
 		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
@@ -54,6 +54,9 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[s.Changelog] = retention
 		}
 	}
+	if p.topology.DeadLetters(p.config.Policies) {
+		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, nil))
+	}
 	for _, g := range p.topology.Globals() {
 		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
 		wrong = append(wrong, err)
@@ -62,8 +65,7 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	p.topics = ready
-	return errors.Join(wrong...)
+	return ready, errors.Join(wrong...)
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
@@ -197,9 +199,9 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	err := admin.CreateTopic(name, detail, false)
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)}
+		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, sentence{err})}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, err, how(partitions, config))}
+		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, sentence{err}, how(partitions, config))}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
 		return fmt.Errorf("creating topic %q: %w", name, err)
 	}
@@ -212,7 +214,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 			return nil
 		}
 		if time.Since(began) > p.config.StartTimeout {
-			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, err)
+			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, sentence{err})
 		}
 	}
 }
