@@ -59,10 +59,11 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	}()
 	return running, func() error {
 		cancel()
+		closed := all.client.Close() // first: a fetch may wait for its broker
 		<-ended
 		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
 		all.end(nil)
-		errs := []error{all.close(), all.client.Close()}
+		errs := []error{all.close(), closed}
 		if refused != nil {
 			errs = append(errs, refused)
 		}

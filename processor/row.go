@@ -276,7 +276,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 		return nil, err
 	}
 	var resp *sarama.DescribeGroupsResponse
-	err = k.ask(func(b *sarama.Broker) (sarama.KError, error) {
+	err = k.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
 		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{k.group.Name}}); err != nil || len(resp.Groups) == 0 {
 			return 0, err
 		}

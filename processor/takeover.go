@@ -70,7 +70,8 @@ func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) 
 		}
 		fenced[owner] = true
 		s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-		return txn.Fence(s.client, owner, transactionTimeout)
+		_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, owner, transactionTimeout) })
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
-	err = s.askOf(group, func(b *sarama.Broker) (sarama.KError, error) {
+	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
 		if resp, err = b.FetchOffset(req); err != nil {
 			return 0, err
 		}
