@@ -263,6 +263,7 @@ func (all *globals) close() error {
 		t.reading.Lock()
 		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
 		t.view.Store(nil)
+		t.news.ring()
 		errs = append(errs, t.close(current, nil))
 		t.reading.Unlock()
 	}

@@ -106,6 +106,7 @@ func (t *global) commit() error {
 		return fmt.Errorf("global table %q: %w", t.Store, err)
 	}
 	t.places.Store(&places)
+	t.news.ring()
 	return nil
 }
 

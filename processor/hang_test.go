@@ -184,4 +184,3 @@ func TestFunctionOutlastsDrainTimeout(t *testing.T) {
 		return p.Run(ctx)
 	})
 }
-

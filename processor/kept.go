@@ -23,6 +23,7 @@ type kept struct {
 	filled    bool                        // the changelog has had rows before this task
 	followers []*follower
 	left      atomic.Int64 // changelog offsets still to restore
+	news      bell         // rows were committed, or the view has gone
 }
 
 func newKept(t *task, of *topology.StateStore) *kept {
@@ -47,6 +48,7 @@ func (k *kept) close() error {
 	}
 	s := k.store
 	k.view.Store(nil)
+	k.news.ring()
 	k.store = nil
 	return s.Close(k.closed && k.session.ctx.Err() == nil)
 }
@@ -63,6 +65,7 @@ func (k *kept) committed() error {
 	if err := k.store.Commit(end); err != nil {
 		return fmt.Errorf("store %s: %w", k, err)
 	}
+	k.news.ring()
 	for _, f := range k.followers {
 		f.committed(end)
 	}

@@ -228,7 +228,7 @@ func (f *fetchTroubles) note(place string, err error) {
 }
 
 // fetchSilence is longer than it takes to try again, a dial and a read included.
-const fetchSilence = 10 * time.Second
+const fetchSilence = 7 * time.Second
 
 func (f *fetchTroubles) end() {
 	f.mu.Lock()

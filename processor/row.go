@@ -244,12 +244,16 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 	var err error
 	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
+		news := k.news.next()
 		s := k.view.Load()
 		if s == nil {
 			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)
 		}
 		if at >= s.Position() {
-			_ = sleep(ctx, 20*time.Millisecond)
+			select {
+			case <-news:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		at, _, err = k.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
