@@ -37,6 +37,7 @@ type sticky interface {
 // subscription is what a member tells the others.
 type subscription struct {
 	Sticky    []byte `json:"sticky"`
+	Owner     string `json:"owner,omitempty"` // what it marks partitions with
 	Advertise string `json:"advertise,omitempty"`
 	Stop      string `json:"stop,omitempty"` // the application is to stop, and why
 }
@@ -52,13 +53,14 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise}
 	if s := b.member.session.Load(); s != nil {
 		s.gate.Lock()
 		b.joining.Store(true)
 		s.gate.Unlock()
+		own.Owner = s.owner()
 	}
 	b.member.update()
-	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise}
 	if v := b.verdict.Load(); v != nil {
 		own.Stop = *v
 	}

@@ -120,7 +120,7 @@ func (s *session) assigned(topics map[string][]int32) {
 		}
 	}
 	s.loop.Go(func() {
-		legacies, err := s.takeOver(taken)
+		legacies, err := s.takeOver(fresh, taken)
 		for p, t := range fresh {
 			t.legacy, t.err = legacies[p], err
 			close(t.done)

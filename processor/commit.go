@@ -160,7 +160,7 @@ func (s *session) commit() {
 func (s *session) offsets(tasks []*task) txn.Offsets {
 	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		owner, clocks := s.transactionalID(), t.clocks()
+		owner, clocks := s.owner(), t.clocks()
 		if t.last = t.releasing.Load(); t.last {
 			owner = ""
 		}

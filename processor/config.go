@@ -145,10 +145,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Replication < 0 {
 		refuse("Replication: %d is negative", c.Replication)
 	}
-	for name, p := range map[string]topology.Policy{"Decode": c.Policies.Decode, "Process": c.Policies.Process} {
-		if p < 0 || p > topology.DeadLetter {
-			refuse("Policies.%s: %d is not a policy", name, p)
-		}
+	if err := c.Policies.Validate(); err != nil {
+		refuse("%w", err)
 	}
 	if c.Guarantee != ExactlyOnce && c.Guarantee != AtLeastOnce {
 		refuse("Guarantee: %d is not a guarantee", c.Guarantee)

@@ -2,9 +2,11 @@ package processor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,7 +101,7 @@ func (m *member) stay(ctx context.Context) error {
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
-		_ = sleep(ctx, pause)
+		_ = sleep(ctx, pause+rand.N(pause/2+1)) // instances that disturb each other must not do so in step
 	}
 }
 
@@ -299,6 +301,43 @@ func (m *member) askOf(ctx context.Context, group string, request func(*sarama.B
 			return err
 		}
 	}
+}
+
+// description is the group as its coordinator sees it.
+func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
+	var resp *sarama.DescribeGroupsResponse
+	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
+		var err error
+		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
+			return 0, err
+		}
+		if len(resp.Groups) != 1 {
+			return 0, sarama.ErrIncompleteResponse
+		}
+		return resp.Groups[0].Err, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describing group %s: %w", m.group.Name, err)
+	}
+	return resp.Groups[0], nil
+}
+
+// said is what a member has told the others, and what it was given: nil where the
+// group does not say.
+func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGroupMemberAssignment) {
+	meta, err := m.GetMemberMetadata()
+	if err != nil || meta == nil {
+		return nil, nil
+	}
+	var s subscription
+	if err := json.Unmarshal(meta.UserData, &s); err != nil {
+		return nil, nil
+	}
+	a, err := m.GetMemberAssignment()
+	if err != nil {
+		return nil, nil
+	}
+	return &s, a
 }
 
 // stopApplication leaves and joins once more, to tell the others: the return of

@@ -3,7 +3,6 @@ package processor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -279,35 +278,19 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	var resp *sarama.DescribeGroupsResponse
-	err = k.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{k.group.Name}}); err != nil || len(resp.Groups) == 0 {
-			return 0, err
-		}
-		return resp.Groups[0].Err, nil
-	})
+	g, err := k.description(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
 	owners := make([]string, k.partitions)
-	for _, g := range resp.Groups {
-		for _, member := range g.Members {
-			meta, err := member.GetMemberMetadata()
-			if err != nil || meta == nil {
-				continue
-			}
-			var s subscription
-			if err := json.Unmarshal(meta.UserData, &s); err != nil {
-				continue
-			}
-			a, err := member.GetMemberAssignment()
-			if err != nil || a == nil {
-				continue
-			}
-			for _, partition := range a.Topics[k.group.Inputs[0]] {
-				if int(partition) < len(owners) {
-					owners[partition] = s.Advertise
-				}
+	for _, m := range g.Members {
+		s, a := said(m)
+		if s == nil || a == nil {
+			continue
+		}
+		for _, partition := range a.Topics[k.group.Inputs[0]] {
+			if int(partition) < len(owners) {
+				owners[partition] = s.Advertise
 			}
 		}
 	}

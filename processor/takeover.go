@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +25,11 @@ type legacy struct {
 	clocks string   // of the task
 }
 
-// The metadata of a partition's committed offsets names the transactional id of
-// the partition's owner, from before the owner's first record of it until the
-// owner gives it up in good order. A new owner that finds a name knows that the
-// old one died, or is a zombie, and ends its transaction instead of waiting for
-// it to time out. In that of the first input the task's clocks follow.
+// The metadata of a partition's committed offsets names the producer of the
+// partition's owner, from before the owner's first record of it until the owner
+// gives it up in good order. A new owner that finds another's name knows that that
+// one died, lost its membership, or is a zombie: see [session.succeed]. In that of
+// the first input the task's clocks follow.
 const (
 	ownerMark  = "tidemark-owner:"
 	clocksMark = "tidemark-clocks:"
@@ -59,42 +60,149 @@ func parseMetadata(text string) (owner, clocks string) {
 	return owner, clocks
 }
 
-// takeOver ends the transaction that the last owner of partitions, by topic, left
-// open, and returns what it has committed. It runs beside the join, which may
-// itself be waiting for that transaction's offsets.
-func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) {
-	fenced := map[string]bool{"": true, s.transactionalID(): true}
-	_, err := s.committedOffsets(s.group.Name, topics, false, func(_ string, p int32, owner, _ string) error {
-		if fenced[owner] {
-			return nil
-		}
-		fenced[owner] = true
-		s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-		_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, owner, transactionTimeout) })
-		return err
-	})
-	if err != nil {
-		return nil, err
+// owner is what the session marks its partitions with, "" without transactions.
+func (s *session) owner() string {
+	if s.transactionalID() == "" {
+		return ""
 	}
-	legacies := map[int32]legacy{}
+	return s.producer.Holder().String()
+}
+
+// takeOver ends the transactions that the last owners of partitions left open, and
+// returns what they have committed. It runs beside the join, which may itself be
+// waiting for such a transaction's offsets. It gives up partitions that have gone
+// elsewhere meanwhile.
+func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32) (map[int32]legacy, error) {
+	done := map[string]bool{}
 	for {
-		stable, err := s.committedOffsets(s.group.Name, topics, true, func(topic string, p int32, owner, clocks string) error {
+		if !s.keep(fresh, topics) {
+			return nil, nil
+		}
+		legacies := map[int32]legacy{}
+		owners := map[int32]string{}
+		see := func(topic string, p int32, owner, clocks string) error {
 			l := legacies[p]
 			l.begun = append(l.begun, topic)
-			l.own = l.own || owner != "" && owner == s.transactionalID()
+			l.own = l.own || owner != "" && owner == s.owner()
 			if clocks != "" {
 				l.clocks = clocks
 			}
 			legacies[p] = l
+			if owner != "" {
+				owners[p] = owner
+			}
 			return nil
-		})
-		if err != nil || stable {
+		}
+		stable, err := s.committedOffsets(s.group.Name, topics, true, see)
+		if err == nil && !stable {
+			_, err = s.committedOffsets(s.group.Name, topics, false, see) // of before the open transactions
+		}
+		if err != nil {
+			return nil, err
+		}
+		succeeded, err := s.succeed(owners, done, stable)
+		if err != nil || stable && succeeded {
 			return legacies, err
 		}
-		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take the decision down
+		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take a decision down
 			return nil, err
 		}
 	}
+}
+
+// keep leaves partitions out that are not the session's any more, and tells whether
+// there are others.
+func (s *session) keep(fresh map[int32]*takeover, topics map[string][]int32) (some bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range topics {
+		topics[topic] = slices.DeleteFunc(partitions, func(p int32) bool {
+			return s.shares[p] == 0 || s.takeovers[p] != fresh[p]
+		})
+		some = some || len(topics[topic]) > 0
+	}
+	return some
+}
+
+// succeed ends what the owners that partitions are marked with left open, and tells
+// whether all of it is ended. A mark is of the past, and the instance that it names
+// may be alive: what the group says now decides.
+//
+//   - The instance is a member, with a newer producer: that one's start has ended
+//     what its former life left open.
+//   - It is a member with the same producer: its last commit of the partition may be
+//     under way. Once all offsets are stable it is not, and the member stands still.
+//   - Else it is gone.
+//
+// Fencing a member that is at work would cost it its session, and its next session
+// could do the same to us.
+func (s *session) succeed(owners map[int32]string, done map[string]bool, stable bool) (all bool, err error) {
+	done[s.owner()] = true
+	all = true
+	var group *groupView
+	for p, owner := range owners {
+		if done[owner] {
+			continue
+		}
+		if group == nil {
+			if group, err = s.describe(); err != nil {
+				return false, err
+			}
+		}
+		holder := txn.ParseHolder(owner)
+		now, member := group.owners[holder.ID]
+		switch {
+		case !group.stable || !group.mine[p]:
+			all = false // it is about to change
+			continue
+		case holder.ID == s.producer.Holder().ID || member && now != owner:
+		case member && !stable:
+			all = false
+			continue
+		default:
+			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
+			_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, holder, transactionTimeout) })
+			if err != nil {
+				return false, err
+			}
+			all = all && stable
+		}
+		done[owner] = true
+	}
+	return all, nil
+}
+
+// A groupView is a group as its coordinator sees it.
+type groupView struct {
+	stable bool              // else it is sharing its partitions out
+	owners map[string]string // of all members, by transactional id
+	mine   map[int32]bool    // partitions that this member has
+}
+
+func (s *session) describe() (*groupView, error) {
+	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
+	g, err := s.description(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	view.stable = g.State == "Stable"
+	for _, m := range g.Members {
+		sub, a := said(m)
+		if sub == nil || a == nil {
+			continue
+		}
+		id := txn.ParseHolder(sub.Owner).ID
+		view.owners[id] = sub.Owner
+		if id != s.transactionalID() {
+			continue
+		}
+		for _, partitions := range a.Topics {
+			for _, p := range partitions {
+				view.mine[p] = true
+			}
+		}
+	}
+	return view, nil
 }
 
 // committedOffsets hands over what a group has committed of partitions. If only

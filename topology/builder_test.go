@@ -74,7 +74,7 @@ func TestBuildNamesEachMistake(t *testing.T) {
 				from.Policies.Decode = topology.Skip
 				topology.Materialize(b, from, topology.Store[string, string]{Name: "rows"})
 			},
-			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0}`,
+			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0 Write:0}`,
 		},
 		{
 			"store", "hello", func(b *b) { topology.Materialize(b, journal, store{}) },

@@ -16,6 +16,10 @@ type Task struct {
 	// Now tells steps the time of day. Defaults to time.Now.
 	Now func() time.Time
 
+	// Limits returns what a topic takes of a record: a changelog or an output. It is
+	// asked once for each topic. Defaults to no limits.
+	Limits func(topic string) Limits
+
 	group       *Group
 	partition   int32
 	application Policies
@@ -39,6 +43,9 @@ type Task struct {
 	at       *node   // what runs, for the error that a panic becomes; nil while Rows do
 	policy   Policy
 	who      string // what runs that no record has asked for, for errors
+
+	limits     map[string]*Limits
+	unwritable error // why an effect of the call cannot be written
 }
 
 // A taskInput is one topic that a task reads.
@@ -59,6 +66,17 @@ type Writes struct {
 	// Dropped says that a step left the record out: it has no key where one is
 	// needed, no value where a function needs one, or comes too late for its window.
 	Dropped bool
+
+	// Refused are effects of timers that their topics do not take, and that the
+	// policy for Write leaves out.
+	Refused []Refusal
+}
+
+// A Refusal is an effect that was left out.
+type Refusal struct {
+	Output
+	Policy Policy // Skip or DeadLetter
+	Err    error
 }
 
 // An Output is a record to publish. Topic, Key, Value, Time and Headers are set.
@@ -82,6 +100,7 @@ func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks st
 	k := &Task{
 		Now: time.Now, group: g, partition: partition, application: application, restored: restored,
 		inputs: map[string]*taskInput{}, stores: map[string]*rows{}, started: map[*node]any{}, shared: map[*node]any{},
+		limits: map[string]*Limits{},
 	}
 	for i := range g.Stores {
 		s := &g.Stores[i]
@@ -163,6 +182,7 @@ func (k *Task) Time(r Raw) (at time.Time) {
 // call runs one call: its writes come out together, or not at all.
 func (k *Task) call(run func() error) (w Writes, err error) {
 	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
+	k.unwritable = nil
 	for _, c := range k.clocks {
 		c.saved = c.now
 	}
@@ -190,8 +210,13 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 	if err := run(); err != nil {
 		return Writes{}, err
 	}
+	if k.unwritable != nil {
+		return Writes{}, k.unwritable
+	}
 	if len(k.dirty) == 1 { // mostly: no need to gather them
-		return Writes{Rows: k.dirty[0].written, Records: k.writes.Records, Dropped: k.writes.Dropped}, nil
+		w = k.writes
+		w.Rows = k.dirty[0].written
+		return w, nil
 	}
 	for _, r := range k.dirty {
 		k.writes.Rows = append(k.writes.Rows, r.written...)
@@ -208,10 +233,13 @@ func (k *Task) changed(r *rows) {
 
 // publish adds a record to the call's writes.
 func (k *Task) publish(topic string, key, partitionKey, value []byte, time_ int64, headers []Header) {
-	k.writes.Records = append(k.writes.Records, Output{
+	o := Output{
 		Raw:          Raw{Key: key, Value: value, Time: time.UnixMilli(time_), Headers: headers, Position: Position{Topic: topic}},
 		PartitionKey: partitionKey,
-	})
+	}
+	if l := k.limitsOf(topic); l.plainly(key, value, headers) || k.takes(l, o) {
+		k.writes.Records = append(k.writes.Records, o)
+	}
 }
 
 // refuse returns the error of a step, which blames the record if there is one.

@@ -78,13 +78,8 @@ func (t Topic[K, V]) check() error {
 	if t.Value == nil {
 		errs = append(errs, fmt.Errorf("topic %q: no codec for its values of type %s", t.Name, typeName[V]()))
 	}
-	for _, p := range []struct {
-		name string
-		Policy
-	}{{"Decode", t.Policies.Decode}, {"Process", t.Policies.Process}} {
-		if p.Policy < 0 || p.Policy > DeadLetter {
-			errs = append(errs, fmt.Errorf("topic %q: Policies.%s: %d is not a policy", t.Name, p.name, p.Policy))
-		}
+	for _, err := range t.Policies.wrong() {
+		errs = append(errs, fmt.Errorf("topic %q: %w", t.Name, err))
 	}
 	return errors.Join(errs...)
 }

@@ -53,8 +53,10 @@ func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }
 func (t *Topology) DeadLetters(application Policies) bool {
 	for _, g := range t.groups {
 		for _, in := range g.inputs {
-			if p := in.policies.or(application); p.Decode == DeadLetter || p.Process == DeadLetter {
-				return true
+			for _, policy := range in.policies.or(application).each() {
+				if policy == DeadLetter {
+					return true
+				}
 			}
 		}
 	}
