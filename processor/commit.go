@@ -169,7 +169,7 @@ func (s *session) offsets(tasks []*task) txn.Offsets {
 				continue // nothing of it was ever read
 			}
 			offsets[in.topic] = append(offsets[in.topic], &sarama.PartitionOffsetMetadata{
-				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: metadata(owner, clocks),
+				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: metadata(owner, clocks, s.strayed.Load()),
 			})
 			clocks = ""
 		}

@@ -99,12 +99,16 @@ func (k *kept) checkPartition(key []byte) {
 	if k.store.Stray() {
 		return
 	}
-	if p := partitionOfRow(k.StateStore, key, k.partitions); p != k.partition {
-		k.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup by key finds only what this instance has, and a rebuilt sink keeps what the table has deleted meanwhile",
+	p := partitionOfRow(k.StateStore, key, k.partitions)
+	if p == k.partition {
+		return
+	}
+	if k.noteStray() {
+		k.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup of a key that is nowhere asks all instances, and a rebuilt sink keeps what the table has deleted meanwhile. Set partitioner=murmur2_random at a producer that uses librdkafka",
 			"topics", k.group.Inputs, "store", k.Name, "key", string(key), "partition", k.partition, "murmur2", p)
-		if err := k.store.NoteStray(); err != nil {
-			k.log.Error("noting that in the local store", "error", err)
-		}
+	}
+	if err := k.store.NoteStray(); err != nil {
+		k.log.Error("noting that in the local store", "error", err)
 	}
 }
 

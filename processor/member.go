@@ -27,6 +27,8 @@ type member struct {
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
 	asked      atomic.Bool   // to be a member of the group
+	strayed    atomic.Bool   // keys are known to stray
+	together   atomic.Int64  // when they were known not to, in ms since 1970
 }
 
 func newMember(p *Processor, g *topology.Group) *member {

@@ -113,7 +113,7 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 		return nil, nil
 	}
 	for i, m := range readers {
-		err := m.committedIn(ctx, topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64) {
+		err := m.committedIn(ctx, topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64, _ string) {
 			if i == 0 || offset < offsets[partition] {
 				offsets[partition] = offset
 			}
@@ -126,8 +126,8 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 }
 
 // committedIn hands over what the member's group has committed, -1 where
-// that is nothing.
-func (m *member) committedIn(ctx context.Context, topic string, partitions []int32, each func(partition int32, offset int64)) error {
+// that is nothing, and the metadata of it.
+func (m *member) committedIn(ctx context.Context, topic string, partitions []int32, each func(partition int32, offset int64, metadata string)) error {
 	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: m.group.Name}
 	for _, p := range partitions {
 		req.AddPartition(topic, p)
@@ -150,7 +150,7 @@ func (m *member) committedIn(ctx context.Context, topic string, partitions []int
 		case block.Err != sarama.ErrNoError:
 			return block.Err
 		}
-		each(p, block.Offset)
+		each(p, block.Offset, block.Metadata)
 	}
 	return nil
 }

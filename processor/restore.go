@@ -106,6 +106,9 @@ func (k *kept) open(ctx context.Context) error {
 	if wiped != "" {
 		k.log.Warn("local table wiped, to be restored from its changelog", "table", k.Name, "partition", k.partition, "reason", wiped)
 	}
+	if s.Stray() {
+		k.noteStray() // and says nothing: it was said when it was new
+	}
 	if err := s.Begin(source); err != nil {
 		return err
 	}

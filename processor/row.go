@@ -72,7 +72,7 @@ func (k keeper) parts() (parts []*kept) {
 
 // row returns a committed row from this instance's partitions. The record's
 // Position is the changelog partition of the key and the offset before which
-// all changes are in the answer; its Value is nil if there is no such row.
+// all changes are in the answer; its Value is nil if that partition has no such row.
 // Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
 // with the owner's address.
 func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
@@ -84,10 +84,9 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 		return topology.Raw{}, err
 	}
 	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: partitionOfRow(k.StateStore, key, k.partitions)}}
-	parts := k.parts()
-	for _, part := range parts {
+	for _, part := range k.parts() {
 		if part.partition == r.Partition {
-			return part.row(r, parts)
+			return part.row(r)
 		}
 	}
 	owners, err := p.owners(ctx, table)
@@ -100,8 +99,8 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
 }
 
-// row reads a row. A key that strays may be in another partition.
-func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
+// row reads a row.
+func (k *kept) row(r topology.Raw) (topology.Raw, error) {
 	s := k.view.Load()
 	if s == nil {
 		return r, k.restoring()
@@ -116,16 +115,6 @@ func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
 	if value != nil {
 		r.Value, r.Time = value, time.UnixMilli(at)
 		return r, nil
-	}
-	for _, other := range parts {
-		s := other.view.Load()
-		if other == k || s == nil || !s.Stray() {
-			continue
-		}
-		if value, at, offset, err := s.Committed(r.Key); err == nil && value != nil {
-			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), other.partition, offset
-			return r, nil
-		}
 	}
 	return r, nil
 }

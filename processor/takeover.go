@@ -36,13 +36,16 @@ const (
 )
 
 // metadata is what is committed with a task's offsets, unless it gives them up.
-func metadata(owner, clocks string) *string {
+func metadata(owner, clocks string, strays bool) *string {
 	var parts []string
 	if owner != "" {
 		parts = append(parts, ownerMark+owner)
 	}
 	if clocks != "" {
 		parts = append(parts, clocksMark+clocks)
+	}
+	if strays {
+		parts = append(parts, strayMark)
 	}
 	text := strings.Join(parts, " ")
 	return &text
