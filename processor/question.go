@@ -20,6 +20,7 @@ type question struct {
 	table    string
 	hop      bool // from another instance: in bytes, to be answered from here
 	local    bool // to be answered from here
+	anywhere bool // by another instance: in whichever partition the key is
 	watch    bool
 	key      []byte // nil: of a range
 	from, to []byte
@@ -65,6 +66,11 @@ func (h *handler) question(table string, r *http.Request) (question, error) {
 			}
 		case "local":
 			q.local, err = truth(value, q.local)
+		case "anywhere":
+			if !q.hop {
+				return q, fmt.Errorf("anywhere: it is for instances among themselves")
+			}
+			q.anywhere = true
 		case "watch":
 			q.watch, err = truth(value, false)
 		default:
