@@ -26,6 +26,7 @@ type Processor struct {
 
 	// Set by Run before any member runs.
 	instance string // group.instance.id
+	cluster  atomic.Pointer[string] // Kafka's id, known before a sink is opened
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
@@ -33,7 +34,7 @@ type Processor struct {
 	mu      sync.Mutex
 	members []*member
 	globals *globals
-	sinks   map[topology.Sink]bool // that have answered
+	sinks   map[sinkID]bool // that have answered
 }
 
 // New returns a processor. It contacts nothing; the error lists every setting
@@ -46,7 +47,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}}
+	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}}
 	p.life.changed = make(chan struct{})
 	return p, nil
 }
@@ -174,14 +175,21 @@ func (p *Processor) closeSinks() error {
 	return errors.Join(errs...)
 }
 
+// A sinkID names a sink of a store by its place among them: sinks are compared by
+// nobody, they may be of any type.
+type sinkID struct {
+	store string
+	n     int
+}
+
 // reached tells whether a sink has ever answered; reach notes that it has.
-func (p *Processor) reached(s topology.Sink) bool {
+func (p *Processor) reached(s sinkID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sinks[s]
 }
 
-func (p *Processor) reach(s topology.Sink) {
+func (p *Processor) reach(s sinkID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sinks[s] = true

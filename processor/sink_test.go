@@ -276,8 +276,8 @@ func (broken) Open(context.Context, topology.Source, int64) (topology.Place, err
 
 func (broken) Apply(context.Context, topology.Batch) error { return errBroken }
 
-func (broken) Keys(context.Context, string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) { yield(nil, errBroken) }
+func (broken) Keys(context.Context, topology.Source) iter.Seq2[topology.Held, error] {
+	return func(yield func(topology.Held, error) bool) { yield(topology.Held{}, errBroken) }
 }
 
 func TestSinkIsBroken(t *testing.T) {

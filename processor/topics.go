@@ -250,7 +250,8 @@ func (p *Processor) serves(topic string) error {
 	return nil
 }
 
-// incarnation is the id of a topic: it changes when the topic is made anew.
+// incarnation is the id of a topic: it changes when the topic is made anew. The
+// answer names the Kafka cluster too, which is noted for the sinks.
 func (p *Processor) incarnation(topic string) (string, error) {
 	b, err := p.client.Controller()
 	if err != nil {
@@ -263,6 +264,9 @@ func (p *Processor) incarnation(topic string) (string, error) {
 	}
 	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
 		return "", fmt.Errorf("metadata of %q: unknown topic", topic)
+	}
+	if r.ClusterID != nil {
+		p.cluster.Store(r.ClusterID)
 	}
 	return r.Topics[0].Uuid.String(), nil
 }

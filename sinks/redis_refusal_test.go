@@ -108,7 +108,7 @@ func TestRedisRefusals(t *testing.T) {
 			expect(t, "open "+url, open, addr, c.line, c.cure)
 			apply := sink.Apply(t.Context(), topology.Batch{Source: from, Epoch: 1, To: "1"})
 			expect(t, "apply to "+url, apply, addr, c.line, c.cure)
-			for _, keys := range sink.Keys(t.Context(), "hello") {
+			for _, keys := range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {
 				expect(t, "keys of "+url, keys, addr, c.line, c.cure)
 			}
 		}
@@ -154,7 +154,7 @@ func TestRealRedisRefusals(t *testing.T) {
 	}
 	name := func(s string) string { return "sinks-test-" + s }
 	for user, rules := range map[string][]string{
-		"enough":  {"~hello:*", "~tidemark:fence:*", "+eval", "+evalsha", "+hmget", "+hset", "+time", "+mset", "+unlink", "+scan", "+select"},
+		"enough":  {"~hello:*", "~tidemark:*", "+eval", "+evalsha", "+hmget", "+hset", "+time", "+mset", "+unlink", "+scan", "+select"},
 		"nothing": {"~*", "+select"},
 		"no-mset": {"~*", "+@all", "-mset"},
 		"no-keys": {"~tidemark:*", "+@all"},
@@ -175,7 +175,7 @@ func TestRealRedisRefusals(t *testing.T) {
 			Source: topology.Source{Table: "hello"}, Epoch: place.Epoch,
 			From: place.Position, To: place.Position, Rows: []topology.Raw{row("a", "1"), {Key: []byte("b")}},
 		})
-		for range sink.Keys(t.Context(), "hello") {
+		for range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {
 		}
 		return err
 	}

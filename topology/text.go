@@ -71,24 +71,39 @@ type texts struct {
 	formatKey   func([]byte) (string, error)
 	parseValue  func([]byte) ([]byte, error)
 	formatValue func([]byte) ([]byte, error)
+
+	exactKey   func(to, key []byte) ([]byte, error) // appends what formatKey returns; nil if two keys may have one text
+	windowSize *int64                               // of the keys' windows in milliseconds, 0 if it is not known
 }
 
 func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
-	return texts{
+	x := texts{
 		key: codecName(key), value: codecName(value),
 		parseKey:    func(text string) ([]byte, error) { return parseKey(key, text) },
 		formatKey:   func(data []byte) (string, error) { return formatKey(key, data) },
 		parseValue:  func(text []byte) ([]byte, error) { return parseValue(value, text) },
 		formatValue: func(data []byte) ([]byte, error) { return formatValue(value, data) },
+		exactKey:    exactText(key),
+		windowSize:  new(int64),
 	}
+	if w, ok := any(key).(windowKeys); ok {
+		x.parseKey = func(text string) ([]byte, error) { return w.parseKeyText(text, *x.windowSize) }
+		x.formatKey = func(data []byte) (string, error) { return w.keyText(data, *x.windowSize) }
+		x.exactKey = w.exactText(x.windowSize)
+	}
+	return x
 }
 
 // A key whose type is a string is its own text, unless it could be taken for
-// JSON; so is one that its codec writes as a JSON string. Every other key is JSON.
+// JSON; so is one that its codec writes as a JSON string. A windowed key is that of
+// its key and its window, see windowKeys. Every other key is JSON.
 
 func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
 	if x, ok := any(c).(codec.Texter); ok {
 		return parseTexterKey(x, text)
+	}
+	if w, ok := any(c).(windowKeys); ok {
+		return w.parseKeyText(text, 0)
 	}
 	var k K
 	_, isJSON := any(c).(codec.JSON[K])
@@ -132,6 +147,9 @@ func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
 	}
 	if x, ok := any(c).(codec.Texter); ok {
 		return formatTexterKey(x, data)
+	}
+	if w, ok := any(c).(windowKeys); ok {
+		return w.keyText(data, 0)
 	}
 	k, err := c.Decode(data)
 	if err != nil {

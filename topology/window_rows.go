@@ -47,6 +47,9 @@ func (s *kept) keepsWindows(w *windowing, ttl int64) {
 	s.deadline, s.keyDeadline = w.deadline(ttl), true
 	s.deadlineName = w.String() + " for " + millisText(ttl)
 	s.windows, s.grace, s.life = w.String(), w.graceText(), millisText(ttl)
+	if s.texts != nil && w.kind == fixed {
+		*s.texts.windowSize = w.size
+	}
 }
 
 func (w *windowing) lifeReason() string {
