@@ -151,12 +151,13 @@ func (f *follower) once() error {
 	}
 	f.epoch = stands.Epoch
 	f.reach(f.id)
+	lost := stands.Position != "" || f.place != (place{}) // else it is filled for the first time
 	if f.place, err = f.locate(stands.Position); err != nil {
 		if err := f.owns(); err != nil {
 			return err // our table may be older than what the target has had
 		}
-		if stands.Position != "" || f.place != (place{}) {
-			f.counts.sinkRebuilds.Add(1) // else it is filled for the first time
+		if lost {
+			f.counts.sinkRebuilds.Add(1)
 		}
 		f.log.Info("sink is rebuilt from the table", "sink", f.sink.String(), "partition", f.partition, "reason", err)
 		if err := f.rebuild(stands.Position); err != nil {

@@ -25,7 +25,7 @@ type Processor struct {
 	onStep   func(step int) // of a commit, for tests
 
 	// Set by Run before any member runs.
-	instance string // group.instance.id
+	instance string                 // group.instance.id
 	cluster  atomic.Pointer[string] // Kafka's id, known before a sink is opened
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch

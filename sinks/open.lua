@@ -26,10 +26,11 @@ if ARGV[6] then refused = epoch ~= ARGV[6] end
 if refused then return {epoch, position, 'refused'} end
 
 -- Rows that were written in another format are not where ours are looked for: the
--- target knows nothing. Older versions wrote bytes and no format; they take an
--- epoch without setting it.
-local format = held[3] or 'raw@' .. epoch
-if format ~= ARGV[4] .. '@' .. epoch then position = '' end
+-- target knows nothing. Older versions wrote bytes; they have taken the epoch if the
+-- format is not noted with it.
+local format, of = string.match(held[3] or '', '^(.*)@(%d+)$')
+if of ~= epoch then format = 'raw' end
+if format ~= ARGV[4] then position = '' end
 if not owned then redis.call('HSET', KEYS[2], 'application', ARGV[1], 'cluster', ARGV[2], 'table', ARGV[3]) end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[5], 'position', position, 'format', ARGV[4] .. '@' .. ARGV[5])
 return {ARGV[5], position, 'taken'}

@@ -111,12 +111,14 @@ func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (to
 	if err != nil {
 		return topology.Place{}, err
 	}
-	if err := s.look(ctx); err != nil {
-		return topology.Place{}, s.explain("open "+from.String(), err)
-	}
 	place, err := s.open(ctx, r.layout(from), epoch)
 	if err != nil {
-		return topology.Place{}, s.explain("open "+from.String(), s.greeting(ctx, err))
+		err = s.greeting(ctx, err)
+	} else {
+		err = s.look(ctx)
+	}
+	if err != nil {
+		return topology.Place{}, s.explain("open "+from.String(), err)
 	}
 	return place, nil
 }
@@ -127,12 +129,16 @@ func (r *Redis) Apply(ctx context.Context, batch topology.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err = s.look(ctx); err == nil {
+	if s.evicts.Load() != nil {
+		err = s.look(ctx)
+	}
+	if err == nil {
 		err = s.apply(ctx, r.layout(batch.Source), batch)
 	}
 	if err != nil {
 		return s.explain("apply to "+batch.String(), err)
 	}
+	_ = s.look(ctx) // the next step says what it has seen
 	return nil
 }
 

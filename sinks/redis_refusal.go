@@ -94,6 +94,8 @@ func (s *server) explain(doing string, err error) error {
 		return refusedf("%s: %s: %w: %s", s.name, doing, err, cure)
 	case hungUp(err):
 		return fmt.Errorf("%s: %s: %w: the server hung up: did it stop, or %s?", s.name, doing, err, s.otherwise())
+	case s.tls && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %s: %w: %s?", s.name, doing, err, s.otherwise())
 	default:
 		return fmt.Errorf("%s: %s: %w", s.name, doing, err)
 	}

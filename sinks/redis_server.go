@@ -3,7 +3,6 @@ package sinks
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -67,13 +66,7 @@ func newServer(o *redis.Options) *server {
 	if dial == nil {
 		dial = redis.NewDialer(o)
 	}
-	s.dial = func(ctx context.Context) (net.Conn, error) {
-		conn, err := dial(ctx, o.Network, o.Addr)
-		if o.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w: does the server speak TLS at this port?", err)
-		}
-		return conn, err
-	}
+	s.dial = func(ctx context.Context) (net.Conn, error) { return dial(ctx, o.Network, o.Addr) }
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := s.dial(ctx)
 		if err != nil {
