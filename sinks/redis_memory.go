@@ -8,8 +8,8 @@ import (
 )
 
 // How often the server's settings are looked at: at once when it is connected, and
-// sooner again if they are wrong.
-const (
+// sooner again if they are wrong. Variables for tests.
+var (
 	lookAgain = 10 * time.Second
 	lookSoon  = time.Second
 )

@@ -106,7 +106,9 @@ func testRedis(t *testing.T, url string) {
 	client := reader(t, url)
 	sinktest.Run(t, sinktest.Target{
 		Limit: limit,
-		Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink { return &sinks.Redis{Addr: url, Key: key} },
+		Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink {
+			return &sinks.Redis{Addr: url, Key: key}
+		},
 		New: func(*testing.T) topology.Sink { return &sinks.Redis{Addr: url} },
 		Get: func(t *testing.T, table string, key []byte) []byte {
 			value, err := client.Get(t.Context(), table+":"+string(key)).Bytes()
