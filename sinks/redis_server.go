@@ -1,12 +1,12 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +52,8 @@ type server struct {
 	dial     func(context.Context) (net.Conn, error)
 	name     string // for errors
 	tls      bool
-	password string // to keep it out of them
+	username string
+	password string // also to keep it out of errors
 
 	bulk   atomic.Int64 // the most bytes of a name or a value
 	looked atomic.Int64 // when look last asked, in nanoseconds since 1970
@@ -60,7 +61,7 @@ type server struct {
 }
 
 func newServer(o *redis.Options) *server {
-	s := &server{name: serverName(o), password: o.Password, tls: o.TLSConfig != nil}
+	s := &server{name: serverName(o), username: o.Username, password: o.Password, tls: o.TLSConfig != nil}
 	s.bulk.Store(512 << 20)
 	dial := o.Dialer
 	if dial == nil {
@@ -150,8 +151,11 @@ func (s *server) apply(ctx context.Context, l layout, batch topology.Batch) erro
 	}
 	held, err := stepScript.run(ctx, client, call.args)
 	switch {
+	case err != nil && s.refusesBulk(ctx, call.most, err):
+		s.bulk.Store(int64(call.most) - 1)
+		return cmp.Or(call.fill(&l, &batch, call.most-1), err) // it names the row
 	case err != nil:
-		return tooLarge(batch, err)
+		return err
 	case len(held) == 0:
 		return nil
 	case held[0] == "foreign" && len(held) == 4:
@@ -177,17 +181,6 @@ const (
 	largeStep = 1 << 20
 	slowest   = 4 << 20 // bytes a second that a large step is given time for
 )
-
-// tooLarge tells what a server does not take because of its size.
-func tooLarge(batch topology.Batch, err error) error {
-	if !strings.Contains(err.Error(), "invalid bulk length") && !strings.Contains(err.Error(), "invalid multibulk length") {
-		return err
-	}
-	if len(batch.Rows) == 1 && len(batch.Stale) == 0 {
-		return &topology.RowError{Key: batch.Rows[0].Key, Err: fmt.Errorf("%w: raise proto-max-bulk-len of the server", err)}
-	}
-	return fmt.Errorf("%w: %w", topology.ErrTooLarge, err)
-}
 
 func fenced(stored string, ours int64) error {
 	return fmt.Errorf("%w: its epoch is %s, ours %d", topology.ErrFenced, stored, ours)

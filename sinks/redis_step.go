@@ -20,6 +20,7 @@ type step struct {
 	parts []part // what args point to
 	text  []byte // names and values, one behind the other
 	size  int    // of all parts, as they are sent
+	most  int    // of one part
 }
 
 // A part is a name or a value. A pointer to it is an argument that needs no
@@ -42,7 +43,7 @@ func (s *step) fill(l *layout, batch *topology.Batch, bulk int) error {
 		}
 	}
 	// Grown at once: the args point into parts. Text that grows is left where it was.
-	s.text, s.size = grown(s.text, size), 0
+	s.text, s.size, s.most = grown(s.text, size), 0, 0
 	s.parts = grown(s.parts, 3*len(rows)+2*len(batch.Stale))
 	s.args = append(s.args[:0], "evalsha", stepScript.hash, 2, l.fence, l.owner)
 	if l.index != "" {
@@ -87,7 +88,7 @@ func (s *step) row(l *layout, row *topology.Raw, bulk int) error {
 	s.text = text
 	s.add(s.text[start:])
 	if len(s.text)-start > bulk {
-		return &topology.RowError{Key: row.Key, Err: fmt.Errorf("its name has %d bytes, and the server takes %d: raise its proto-max-bulk-len", len(s.text)-start, bulk)}
+		return &topology.RowError{Key: row.Key, Err: oversized("name", len(s.text)-start)}
 	}
 	if row.Value == nil {
 		return nil
@@ -102,10 +103,14 @@ func (s *step) row(l *layout, row *topology.Raw, bulk int) error {
 		value = s.text[start:]
 	}
 	if len(value) > bulk {
-		return &topology.RowError{Key: row.Key, Err: fmt.Errorf("its value has %d bytes, and the server takes %d: raise its proto-max-bulk-len", len(value), bulk)}
+		return &topology.RowError{Key: row.Key, Err: oversized("value", len(value))}
 	}
 	s.add(value)
 	return nil
+}
+
+func oversized(what string, size int) error {
+	return fmt.Errorf("its %s has %d bytes, which is more than the server takes: raise its proto-max-bulk-len", what, size)
 }
 
 // rowsOf adds whose each name is.
@@ -126,6 +131,7 @@ func (s *step) rowsOf(batch *topology.Batch) {
 
 func (s *step) add(p part) {
 	s.size += len(p)
+	s.most = max(s.most, len(p))
 	s.parts = append(s.parts, p)
 	s.args = append(s.args, &s.parts[len(s.parts)-1])
 }

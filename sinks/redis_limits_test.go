@@ -1,7 +1,10 @@
 package sinks_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -100,4 +103,33 @@ func TestRealRedisEvicts(t *testing.T) {
 	}
 	set("maxmemory-policy", "volatile-lru")
 	opened(t, sink, "evicts")
+}
+
+// A user who may not ask for the limits of the server finds them out.
+func TestRealRedisDoesNotTellItsLimits(t *testing.T) {
+	url := realRedis(t)
+	client := reader(t, url)
+	options := client.Options()
+	ctx := context.WithoutCancel(t.Context())
+	err := errors.Join(
+		client.ACLSetUser(ctx, "sinks-test-asks-nothing", "reset", "on", ">hidden", "~*", "+@all", "-config", "-info").Err(),
+		client.ConfigSet(ctx, "proto-max-bulk-len", strconv.Itoa(limit)).Err(),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.ACLDelUser(ctx, "sinks-test-asks-nothing")
+	defer client.ConfigSet(ctx, "proto-max-bulk-len", strconv.Itoa(512<<20))
+	sink := newRedis(t, fmt.Sprintf("redis://sinks-test-asks-nothing:hidden@%s/%d", options.Addr, options.DB))
+	batch := opened(t, sink, "tells-nothing")
+	large := strings.Repeat("x", 3*limit)
+	for _, rows := range [][]topology.Raw{{row("large", large)}, {row("a", "1"), row("large", large)}} {
+		var refused *topology.RowError
+		if err := sink.Apply(t.Context(), then(batch, "1", rows...)); !errors.As(err, &refused) || string(refused.Key) != "large" {
+			t.Errorf("%d rows: %v", len(rows), err)
+		}
+	}
+	if err := sink.Apply(t.Context(), then(batch, "1", row("full", large[:limit]))); err != nil {
+		t.Error(err)
+	}
 }

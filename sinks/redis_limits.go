@@ -1,7 +1,10 @@
 package sinks
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -68,3 +71,43 @@ func (s *server) lookAtMemory(info string) {
 type evicting string
 
 func (e evicting) Error() string { return "its maxmemory-policy is " + string(e) }
+
+// refusesBulk reports whether a server has hung up because a part of a command is
+// larger than its proto-max-bulk-len, which not every user may ask for. It is told
+// that such a part comes: one that does not take it says so before there is any.
+func (s *server) refusesBulk(ctx context.Context, size int, err error) bool {
+	const certain = 1 << 20 // the least that proto-max-bulk-len can be
+	if strings.Contains(err.Error(), "invalid bulk length") {
+		return true
+	}
+	if !hungUp(err) || size <= certain {
+		return false
+	}
+	conn, err := s.dial(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	login := []string{"AUTH", s.username, s.password}
+	if s.username == "" {
+		login = []string{"AUTH", s.password}
+	}
+	if s.password == "" {
+		login = []string{"PING"}
+	}
+	ask := fmt.Sprintf("*%d\r\n", len(login))
+	for _, arg := range login {
+		ask += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
+	}
+	ask += fmt.Sprintf("*2\r\n$4\r\nECHO\r\n$%d\r\n", size)
+	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	if _, err := io.WriteString(conn, ask); err != nil {
+		return false
+	}
+	answers := bufio.NewReader(io.LimitReader(conn, 1<<10))
+	_, _ = answers.ReadString('\n') // of the login
+	said, _ := answers.ReadString('\n')
+	return strings.Contains(said, "invalid bulk length")
+}
