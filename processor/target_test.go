@@ -312,3 +312,26 @@ func TestSinkRefusesARow(t *testing.T) {
 		})
 	}
 }
+
+// Changes of a key that come in one step keep their order, deletes among them.
+func TestSinkKeepsTheOrderOfAKey(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 1, nil)
+	b := topology.NewBuilder("hello")
+	every := hellos
+	every.EveryChange = true
+	topology.Sync(topology.Materialize(b, journal, every), &sinks.Redis{Addr: c.redis.Addr()})
+	i := c.start(build(t, b), nil)
+	i.await(processor.Running)
+	gone := func(key int) topology.Raw { return topology.Raw{Key: greeting(key, 0).Key} }
+	for range 20 {
+		c.produce(journal.Name,
+			greeting(1, 1), gone(1), greeting(1, 2), // is there
+			greeting(2, 1), gone(2), // is not
+			gone(3), greeting(3, 1), gone(3), greeting(3, 2), gone(3),
+			greeting(4, 1), greeting(4, 2),
+		)
+	}
+	inRedis(t, c.redis, hellos.Name, lastValues(c.drained("hello-"+hellos.Name, journal.Name)))
+}
