@@ -1,8 +1,6 @@
 package processor
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -136,7 +134,7 @@ func (s *session) commit() {
 	}
 	s.step(3)
 	if err != nil {
-		s.fail(tooLarge(err))
+		s.fail(err)
 		return
 	}
 
@@ -175,14 +173,6 @@ func (s *session) offsets(tasks []*task) txn.Offsets {
 		}
 	}
 	return offsets
-}
-
-// tooLarge says what to do about offsets whose metadata the broker refuses.
-func tooLarge(err error) error {
-	if !errors.Is(err, sarama.ErrOffsetMetadataTooLarge) {
-		return err
-	}
-	return &startError{fmt.Errorf("%w: the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store, and 25 for what is in it: raise offset.metadata.max.bytes of the brokers, which is 4096 by default", err)}
 }
 
 // membership fences a zombie: the broker takes offsets only from the member,

@@ -152,7 +152,7 @@ func (t *global) restored() error {
 		t.config.Logger.Info("global table restored", "table", t.Store, "records", t.count, "took", took.Round(time.Millisecond))
 	}
 	if took > t.retention && t.count > 0 {
-		return fmt.Errorf("reading global table %q took %v, and its topic keeps tombstones for %v: raise delete.retention.ms of %s", t.Store, took, t.retention, t.Topic)
+		return &startError{fmt.Errorf("reading global table %q took %v, and its topic keeps tombstones for %v: raise delete.retention.ms of %s", t.Store, took, t.retention, t.Topic)}
 	}
 	return t.commit() // also if there was nothing to read: the offsets are noted
 }
@@ -167,7 +167,7 @@ func (t *global) fail(err error) {
 	t.mu.Unlock()
 	for _, m := range t.watching() {
 		if s := m.session.Load(); s != nil {
-			s.fail(err)
+			s.fail(&staleError{err})
 		}
 	}
 	t.view.Store(nil)

@@ -22,6 +22,7 @@ type Processor struct {
 	config   Config
 	life     life
 	waits    *waits
+	limits   *limits
 	counts   counters
 	onStep   func(step int) // of a commit, for tests
 
@@ -48,7 +49,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger)}
+	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
 	p.life.changed = make(chan struct{})
 	return p, nil
 }
@@ -202,7 +203,7 @@ func (p *Processor) ensureDeadLetters(topic string) error {
 	if err != nil {
 		return err
 	}
-	return p.ensureTopic(admin, topic, -1, nil)
+	return p.ensureTopic(admin, topic, -1, p.limits.deadLetterSettings())
 }
 
 // Wait returns when the processor is in the state, with an error when it has

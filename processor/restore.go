@@ -39,8 +39,9 @@ func (t *task) openStores() error {
 	}
 	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.config.Policies)
 	if err != nil {
-		return fmt.Errorf("metadata of the group's offsets: %w", err)
+		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
+	core.Limits = t.limits.of
 	t.core = core
 	return nil
 }
@@ -207,8 +208,8 @@ func (k *kept) restore(ctx context.Context, from, end int64) error {
 		k.log.Info("table restored", "table", k.Name, "partition", k.partition, "records", count,
 			"from", from, "to", end, "took", took.Round(time.Millisecond), "waited", waited.Round(time.Millisecond))
 		if retention := k.topics.retention[k.Changelog]; took > retention {
-			return fmt.Errorf("restoring store %s took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
-				k, took, retention, k.Changelog)
+			return &startError{fmt.Errorf("restoring store %s took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
+				k, took, retention, k.Changelog)}
 		}
 	}
 	return nil

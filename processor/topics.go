@@ -42,6 +42,9 @@ func (p *Processor) prepareTopics() error {
 	if err != nil {
 		return err
 	}
+	if err := p.askLimits(p.allTopics()); err != nil {
+		return err
+	}
 	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
 	var wrong []error
 	for _, r := range p.topology.Repartitions() {
@@ -63,7 +66,7 @@ func (p *Processor) prepareTopics() error {
 		}
 	}
 	p.topics = ready
-	return errors.Join(wrong...)
+	return errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
@@ -191,6 +194,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
 		ConfigEntries: map[string]*string{},
 	}
+	config = p.limits.settings(config)
 	for k, v := range config {
 		detail.ConfigEntries[k] = &v
 	}
@@ -263,7 +267,7 @@ func (p *Processor) incarnation(topic string) (string, error) {
 		return "", fmt.Errorf("metadata of %q: %w", topic, err)
 	}
 	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
-		return "", fmt.Errorf("metadata of %q: unknown topic", topic)
+		return "", fmt.Errorf("metadata of %q: %w", topic, sarama.ErrUnknownTopicOrPartition)
 	}
 	if r.ClusterID != nil {
 		p.cluster.Store(r.ClusterID)
