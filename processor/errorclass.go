@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -67,6 +68,9 @@ const grants = "grant it to this user (see \"Permissions\" in the documents), or
 // OffsetFetch, OffsetCommit, JoinGroup, SyncGroup, Heartbeat, LeaveGroup,
 // CreateTopics and DescribeConfigs can answer, by the protocol's documentation of Kafka 4.1.
 var verdicts = []verdict{
+	// A store. First, as damage often is the end of a file.
+	{store.ErrDamaged, storeError, ""}, // the store has noted it, and is wiped when it is opened
+
 	// The set-up.
 	{sarama.ErrTopicAuthorizationFailed, setupError, "the user may not read, write, describe or create the topic: " + grants},
 	{sarama.ErrGroupAuthorizationFailed, setupError, "the user may not read the consumer group: " + grants},
@@ -78,7 +82,7 @@ var verdicts = []verdict{
 	{sarama.ErrSecurityDisabled, setupError, "the brokers have no authorizer"},
 	{sarama.ErrDelegationTokenExpired, setupError, "renew the delegation token"},
 	{sarama.ErrDelegationTokenNotFound, setupError, "is the delegation token right?"},
-	{sarama.ErrOffsetMetadataTooLarge, setupError, "the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
+	{sarama.ErrOffsetMetadataTooLarge, setupError, "the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store, and 25 for what it is: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
 	{sarama.ErrInvalidCommitOffsetSize, setupError, "raise the brokers' message.max.bytes, which bounds what a commit of offsets may take"},
 	{sarama.ErrInvalidTransactionTimeout, setupError, fmt.Sprintf("raise transaction.max.timeout.ms of the brokers to %d at least", transactionTimeout.Milliseconds())},
 	{sarama.ErrInvalidSessionTimeout, setupError, "set SessionTimeout between group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"},
@@ -120,7 +124,7 @@ var verdicts = []verdict{
 	{sarama.ErrConcurrentTransactions, passing, "the transaction before has not ended on all its partitions: are brokers down?"},
 	{sarama.ErrThrottlingQuotaExceeded, passing, "the user's quota is used up"},
 	{sarama.ErrOutOfBrokers, passing, ""},
-	{sarama.ErrOffsetOutOfRange, passing, ""}, // of a changelog: the table is compared with it when it is opened. Of an input, see groupError.
+	{sarama.ErrOffsetOutOfRange, passing, ""}, // of a changelog: the table is compared with it when it is opened. Of an input it ends the instance, see outOfRange.
 	{sarama.ErrLeaderNotAvailable, passing, ""},
 	{sarama.ErrNotLeaderForPartition, passing, ""},
 	{sarama.ErrRequestTimedOut, passing, ""},
