@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
@@ -38,7 +39,8 @@ type subscription struct {
 	Sticky    []byte `json:"sticky"`
 	Owner     string `json:"owner,omitempty"` // what it marks partitions with
 	Advertise string `json:"advertise,omitempty"`
-	Stop      string `json:"stop,omitempty"` // the application is to stop, and why
+	Tables    digest `json:"tables,omitempty"` // what it keeps, 0 in older versions
+	Stop      string `json:"stop,omitempty"`   // the application is to stop, and why
 }
 
 func newBalancer(m *member) *balancer {
@@ -52,7 +54,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise}
+	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
 		s.gate.Lock()
 		b.joining.Store(true)
@@ -89,7 +91,7 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 			b.verdict.Store(&s.Stop)
 		}
 		owned := ownedNumbers(m.OwnedPartitions)
-		if why := b.stranger(m.Topics); why != "" {
+		if why := b.stranger(m.Topics, s.Tables); why != "" {
 			b.strangers[id] = why
 			for _, p := range owned {
 				foreign[p] = true
@@ -122,15 +124,27 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 	return plan, nil
 }
 
-// stranger says why a member that reads these topics gets no partitions, "" if it
-// reads what this one reads. To share them out among both would take what belongs
-// together apart.
-func (b *balancer) stranger(topics []string) string {
+// stranger says why a member that reads these topics and keeps these tables gets no
+// partitions, "" if it is as this one. To share them out among both would take
+// what belongs together apart, or mix rows of two meanings.
+func (b *balancer) stranger(topics []string, tables digest) string {
+	const advice = "they run different versions of the topology: stop all of one before the other starts"
 	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
-		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: they run different versions of the topology: stop all of one before the other starts",
-			b.member.instance, own, topics)
+		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: %s", b.member.instance, own, topics, advice)
+	}
+	if own := b.member.version(); tables != 0 && tables != own {
+		return fmt.Sprintf("the group's leader, %s, keeps other tables than this instance: %s", b.member.instance, advice)
 	}
 	return ""
+}
+
+// version tells the tables of one version of the topology from those of another.
+func (m *member) version() digest {
+	var all strings.Builder
+	for _, s := range m.group.Stores {
+		fmt.Fprintf(&all, "%q %q\n", s.Name, s.Meaning)
+	}
+	return digestOf(all.String())
 }
 
 // ownedNumbers are the numbers of the partitions that a member still has.

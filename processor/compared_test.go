@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/codec"
@@ -135,5 +136,56 @@ func TestTableOfAnotherMeaning(t *testing.T) {
 			i = c.start(x.before, keep(dir)) // nothing was lost by trying
 			i.await(processor.Running)
 		})
+	}
+}
+
+// Two versions of a table in one group: the second is refused before it has a
+// record, also of a partition that has no rows yet.
+func TestTwoMeaningsInOneGroup(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 4, nil)
+	counting := func(size time.Duration) *topology.Topology {
+		b := topology.NewBuilder("hello")
+		topology.Count(topology.Window(topology.Consume(b, journal), topology.Tumbling{Size: size}),
+			topology.Store[topology.Windowed[string], int64]{Name: hellos.Name})
+		return build(t, b)
+	}
+	one := c.start(counting(time.Minute), nil)
+	one.await(processor.Running)
+	if err := c.start(counting(time.Hour), nil).ends(); !strings.Contains(err, "keeps other tables than this instance: they run different versions of the topology") {
+		t.Errorf("the second ended with %q", err)
+	}
+	c.produce(journal.Name, greetings(100, 10)...)
+	c.drained("hello-"+hellos.Name, journal.Name)
+	if n := one.Status().Counts.Sessions; n != 1 {
+		t.Errorf("the first has joined %d times", n)
+	}
+}
+
+// Partitions that are added to an input of a table end the instance: keys move to
+// other partitions, and their rows do not.
+func TestInputGrows(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 2, nil)
+	c.produce(journal.Name, greetings(100, 10)...)
+	i := c.start(c.hello(), func(cfg *processor.Config) {
+		cfg.Kafka = sarama.NewConfig()
+		cfg.Kafka.Metadata.RefreshFrequency = 100 * time.Millisecond
+	})
+	c.materialized(i)
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	topic := kmsg.NewCreatePartitionsRequestTopic()
+	topic.Topic, topic.Count = journal.Name, 4
+	req.Topics = append(req.Topics, topic)
+	if resp, err := req.RequestWith(context.Background(), c.client); err != nil || resp.Topics[0].ErrorCode != 0 {
+		t.Fatal(err, resp)
+	}
+	if err := i.ends(); !strings.Contains(err, `have grown`) || !strings.Contains(err, "start it under another name") {
+		t.Errorf("it ended with %q", err)
+	}
+	if err := c.start(c.hello(), keep(i.dir)).ends(); !strings.Contains(err, `has 2 partitions, but its input "hello-log-store" has 4`) {
+		t.Errorf("the next one ended with %q", err)
 	}
 }
