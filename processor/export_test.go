@@ -20,3 +20,9 @@ func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.R
 func (p *Processor) Purge() error {
 	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once()
 }
+
+// TableNotes are what the committed offsets of a cluster's group say of tables that
+// they do not have.
+func TableNotes(cluster, group string) string {
+	return *marks{tables: tableNotes{Cluster: digestOf(cluster), Group: digestOf(group)}.String()}.metadata()
+}
