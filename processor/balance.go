@@ -21,6 +21,7 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
+	settled    bell        // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -36,11 +37,12 @@ type sticky interface {
 
 // subscription is what a member tells the others.
 type subscription struct {
-	Sticky    []byte `json:"sticky"`
-	Owner     string `json:"owner,omitempty"` // what it marks partitions with
-	Advertise string `json:"advertise,omitempty"`
-	Tables    digest `json:"tables,omitempty"` // what it keeps, 0 in older versions
-	Stop      string `json:"stop,omitempty"`   // the application is to stop, and why
+	Application string `json:"application"`
+	Sticky      []byte `json:"sticky"`
+	Owner       string `json:"owner,omitempty"` // what it marks partitions with
+	Advertise   string `json:"advertise,omitempty"`
+	Tables      digest `json:"tables,omitempty"` // what it keeps, 0 in older versions
+	Stop        string `json:"stop,omitempty"`   // the application is to stop, and why
 }
 
 func newBalancer(m *member) *balancer {
@@ -54,7 +56,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
+	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
 		s.gate.Lock()
 		b.joining.Store(true)
@@ -87,11 +89,11 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 		if err := json.Unmarshal(m.UserData, &s); err != nil {
 			return nil, &startError{errors.New("group has a member that is not of this application: is its name used twice?")}
 		}
-		if s.Stop != "" {
+		if s.Stop != "" && s.Application == b.member.topology.Application() {
 			b.verdict.Store(&s.Stop)
 		}
 		owned := ownedNumbers(m.OwnedPartitions)
-		if why := b.stranger(m.Topics, s.Tables); why != "" {
+		if why := b.stranger(m.Topics, s); why != "" {
 			b.strangers[id] = why
 			for _, p := range owned {
 				foreign[p] = true
@@ -124,15 +126,19 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 	return plan, nil
 }
 
-// stranger says why a member that reads these topics and keeps these tables gets no
-// partitions, "" if it is as this one. To share them out among both would take
+// stranger says why a member that reads these topics gets no partitions, "" if it
+// reads and keeps what this one does. To share them out among both would take
 // what belongs together apart, or mix rows of two meanings.
-func (b *balancer) stranger(topics []string, tables digest) string {
+func (b *balancer) stranger(topics []string, s subscription) string {
 	const advice = "they run different versions of the topology: stop all of one before the other starts"
+	if own := b.member.topology.Application(); s.Application != own {
+		return fmt.Sprintf("the group's leader, %s, is of application %q, and this instance of %q: they would share the group and its tables: rename a store of one of them",
+			b.member.instance, own, s.Application)
+	}
 	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
 		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: %s", b.member.instance, own, topics, advice)
 	}
-	if own := b.member.version(); tables != 0 && tables != own {
+	if own := b.member.version(); s.Tables != 0 && s.Tables != own {
 		return fmt.Sprintf("the group's leader, %s, keeps other tables than this instance: %s", b.member.instance, advice)
 	}
 	return ""
@@ -185,6 +191,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
+	b.settled.ring()
 	b.member.update()
 }
 

@@ -88,7 +88,7 @@ func (s *session) due(age time.Duration) bool {
 		full = full || t.records >= commitRows
 		held += t.held()
 		if behind > farBehind {
-			interval = stretch * s.config.CommitInterval
+			interval = min(stretch*s.config.CommitInterval, longestCommit)
 		}
 	}
 	return dry || full || held >= commitBytes || age >= interval
@@ -158,7 +158,7 @@ func (s *session) commit() {
 func (s *session) offsets(tasks []*task) txn.Offsets {
 	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables()}
+		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables(), strays: s.strayed.Load()}
 		if t.last = t.releasing.Load(); t.last {
 			m.owner = ""
 		}

@@ -82,7 +82,7 @@ var verdicts = []verdict{
 	{sarama.ErrSecurityDisabled, setupError, "the brokers have no authorizer"},
 	{sarama.ErrDelegationTokenExpired, setupError, "renew the delegation token"},
 	{sarama.ErrDelegationTokenNotFound, setupError, "is the delegation token right?"},
-	{sarama.ErrOffsetMetadataTooLarge, setupError, "the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store, and 25 for what it is: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
+	{sarama.ErrOffsetMetadataTooLarge, setupError, "the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store, and 25 for what is in it: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
 	{sarama.ErrInvalidCommitOffsetSize, setupError, "raise the brokers' message.max.bytes, which bounds what a commit of offsets may take"},
 	{sarama.ErrInvalidTransactionTimeout, setupError, fmt.Sprintf("raise transaction.max.timeout.ms of the brokers to %d at least", transactionTimeout.Milliseconds())},
 	{sarama.ErrInvalidSessionTimeout, setupError, "set SessionTimeout between group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"},

@@ -98,11 +98,8 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.State = Running
 	}
 	for _, in := range t.claims() {
-		at := in.position()
-		whole.Committed = append(whole.Committed, at)
-		if at.Offset >= 0 {
-			whole.Lag += max(0, in.claim.HighWaterMarkOffset()-at.Offset)
-		}
+		whole.Committed = append(whole.Committed, in.position())
+		whole.Lag += in.lag()
 	}
 	for _, k := range t.stores {
 		if k.Table {
