@@ -40,6 +40,7 @@ type follower struct {
 	epoch int64 // ours, 0 before the first Open
 	place place // where the target stands
 	tried int64 // the target may hold rows up to here
+	gone  int64 // the changelog does not begin before this offset
 	rows  coalescer
 }
 
@@ -234,7 +235,7 @@ func (f *follower) catchUp(end int64) error {
 			return f.step(offset+1, c.take())
 		})
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
-			f.tried = max(f.tried, end)
+			f.tried, f.gone = max(f.tried, end), at+1
 			return fmt.Errorf("%w: %w", topology.ErrGap, err) // its position cannot be read from any more
 		}
 		if next = min(next, end); err == nil && next == at && stable >= end {

@@ -44,6 +44,8 @@ func (f *follower) locate(position string) (place, error) {
 		return place{}, fmt.Errorf("the target's position %q is not ours", position)
 	case offset > max(end, f.tried):
 		return place{}, fmt.Errorf("the target is at %d, and the changelog ends at %d", offset, end)
+	case offset < f.gone:
+		return place{}, fmt.Errorf("the target is at %d, and the changelog does not begin there any more", offset)
 	case offset < end && time.Since(p.at) > retention:
 		return place{}, fmt.Errorf("the target was left %v ago, and the changelog keeps tombstones for %v", time.Since(p.at).Round(time.Second), retention)
 	}
