@@ -135,7 +135,7 @@ func (d *demo) rows(ctx context.Context, table string) (texts, error) {
 	_, err := d.remote.scan(ctx, table, scan{}, func(line json.RawMessage) error {
 		var r row
 		err := json.Unmarshal(line, &r)
-		found[r.Key] = string(r.Value)
+		found[string(r.Key)] = string(r.Value)
 		return err
 	})
 	return found, err
