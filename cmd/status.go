@@ -64,8 +64,8 @@ func writeStatus(w io.Writer, s processor.Status) error {
 		counted(c.Records, "record", "records"), counted(c.Rows, "row", "rows"),
 		counted(c.SinkRows, "row to sinks", "rows to sinks"), counted(c.Commits, "commit", "commits"))
 	if c.Dropped+c.Skipped+c.DeadLetters > 0 {
-		fmt.Fprintf(w, "left out: %s without a key or value, or too late, %s skipped, %s to the dead letters\n",
-			grouped(c.Dropped), grouped(c.Skipped), grouped(c.DeadLetters))
+		fmt.Fprintf(w, "left out: %s without a key, %s without a value, %s too late, %s skipped, %s to the dead letters\n",
+			grouped(c.DroppedNoKey), grouped(c.DroppedNoValue), grouped(c.DroppedLate), grouped(c.Skipped), grouped(c.DeadLetters))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "\nTASK\tTABLE\tSTATE\tCOMMITTED\tTO PROCESS\tTO RESTORE\tSINKS")

@@ -44,7 +44,7 @@ func (d *demo) compare(ctx context.Context) (verdict, error) {
 		}
 	}
 	c := status.Counts
-	v.done = c.Records + c.Dropped + c.Skipped + c.DeadLetters
+	v.done = c.Records
 	if err := d.count(ctx, &v); err != nil {
 		return v, err
 	}

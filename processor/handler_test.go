@@ -286,3 +286,13 @@ func TestHandlerPages(t *testing.T) {
 		}
 	}
 }
+
+func TestMetricsSayWhyRecordsAreDropped(t *testing.T) {
+	var text strings.Builder
+	writeMetrics(&text, Status{Counts: Counts{Dropped: 6, DroppedNoKey: 1, DroppedNoValue: 2, DroppedLate: 3}})
+	for _, want := range []string{`{reason="no_key"} 1`, `{reason="no_value"} 2`, `{reason="late"} 3`} {
+		if !strings.Contains(text.String(), "tidemark_dropped_total"+want+"\n") {
+			t.Errorf("no %s in %s", want, &text)
+		}
+	}
+}

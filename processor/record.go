@@ -83,7 +83,7 @@ func (t *task) write(w *topology.Writes) error {
 		}
 	}
 	if w.Dropped {
-		t.counts.dropped.Add(1)
+		t.counts.dropped[w.DropReason].Add(1)
 	}
 	return nil
 }

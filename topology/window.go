@@ -175,7 +175,11 @@ func startWindow[K, V any](k *Task, up *stream[K, V], down *stream[Windowed[K], 
 			return err
 		}
 		if it.key.missing || it.time < 0 {
-			k.writes.Dropped = true
+			reason := NoKey
+			if !it.key.missing {
+				reason = Late
+			}
+			k.drop(reason)
 			return nil
 		}
 		made.value, made.time, made.headers = it.value, it.time, it.headers
