@@ -15,6 +15,7 @@ type input struct {
 	topic    string
 	claim    sarama.ConsumerGroupClaim
 	progress atomic.Int64 // committed offset, -1 before the task begins
+	barren   atomic.Int64 // before it there is no record behind progress
 
 	next int64 // offset to commit, guarded by the session's gate
 }
@@ -41,6 +42,15 @@ func (in *input) begin(client sarama.Client) error {
 // behind returns how many offsets there are still to process, as of the last
 // fetch. Some may be markers of transactions.
 func (in *input) behind() int64 { return in.claim.HighWaterMarkOffset() - in.next }
+
+// lag returns how many offsets there are still to commit.
+func (in *input) lag() int64 {
+	at := in.progress.Load()
+	if at < 0 {
+		return 0
+	}
+	return max(0, in.claim.HighWaterMarkOffset()-max(at, in.barren.Load()))
+}
 
 func (in *input) position() topology.Position {
 	return topology.Position{Topic: in.topic, Partition: in.claim.Partition(), Offset: in.progress.Load()}

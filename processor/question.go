@@ -23,6 +23,7 @@ type question struct {
 	table    string
 	hop      bool   // from another instance: in bytes, to be answered from here
 	local    bool   // to be answered from here
+	anywhere bool   // by another instance: in whichever partition the key is
 	watch    bool   // what matches now, and then every change
 	key      []byte // nil: of a range
 	windows  string // the key whose windows the range is
@@ -47,6 +48,9 @@ func (h *handler) question(table string, r *http.Request, path *string) (questio
 	}
 	if q.hop {
 		return h.hopQuestion(q, given)
+	}
+	if given.has("anywhere") {
+		return q, errors.New("anywhere: it is for instances among themselves")
 	}
 	if q.local, err = given.truth("local"); err != nil {
 		return q, err
@@ -73,7 +77,7 @@ func (h *handler) question(table string, r *http.Request, path *string) (questio
 
 // hopQuestion reads what another instance asks, whose keys are bytes.
 func (h *handler) hopQuestion(q question, given parameters) (question, error) {
-	q.local = true
+	q.local, q.anywhere = true, given.has("anywhere")
 	if name := given.first("prefix", "since", "until", "local"); name != "" {
 		return q, fmt.Errorf("%s: it is not for instances", name)
 	}
@@ -181,7 +185,7 @@ func (h *handler) key(table, text string) ([]byte, error) {
 // parameters are those of a query, each given once.
 type parameters map[string]string
 
-var known = []string{"key", "prefix", "from", "to", "since", "until", "limit", "local", "watch"}
+var known = []string{"key", "prefix", "from", "to", "since", "until", "limit", "local", "watch", "anywhere"}
 
 // single reads a query.
 func single(raw string) (parameters, error) {
@@ -200,7 +204,7 @@ func single(raw string) (parameters, error) {
 		delete(values, name)
 	}
 	if unknown := slices.Sorted(maps.Keys(values)); len(unknown) > 0 {
-		return nil, fmt.Errorf("%q: there is no such parameter, but %s", unknown[0], strings.Join(known, ", "))
+		return nil, fmt.Errorf("%q: there is no such parameter, but %s", unknown[0], strings.Join(known[:len(known)-1], ", "))
 	}
 	return given, nil
 }

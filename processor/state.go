@@ -76,7 +76,7 @@ type Counts struct {
 	Restored       int64         `json:"restored"`         // changelog records read by restores
 	SinkRows       int64         `json:"sink_rows"`        // rows written to sinks
 	SinkSteps      int64         `json:"sink_steps"`       // batches written to sinks
-	SinkRebuilds   int64         `json:"sink_rebuilds"`    // times that a target had lost its place
+	SinkRebuilds   int64         `json:"sink_rebuilds"`    // times that a target had lost its place, and was filled again
 }
 
 // TaskStatus is what a task is doing with one of its tables, and how far its
@@ -103,11 +103,8 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.State = Running
 	}
 	for _, in := range t.claims() {
-		at := in.position()
-		whole.Committed = append(whole.Committed, at)
-		if at.Offset >= 0 {
-			whole.Lag += max(0, in.claim.HighWaterMarkOffset()-at.Offset)
-		}
+		whole.Committed = append(whole.Committed, in.position())
+		whole.Lag += in.lag()
 	}
 	for _, k := range t.stores {
 		if k.Table {

@@ -7,7 +7,7 @@ type DropReason int
 const (
 	NoKey   DropReason = iota // it has no key where one is needed, or a join's function gave it none
 	NoValue                   // it has no value where a function needs one
-	Late                      // its window, its join or its answer is over; or it is from before 1970
+	Late                      // its window, its join or its answer is over
 )
 
 // DropReasons has the reasons' names, by reason.

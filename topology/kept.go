@@ -16,7 +16,8 @@ type kept struct {
 	ordered     bool
 	sinks       []Sink
 	texts       *texts // nil if nobody reads its rows
-	handle      any    // Store[K, V], with its codecs
+	format      *Format
+	handle      any // Store[K, V], with its codecs
 
 	windows, grace, life string // as descriptions have them, "" for none
 
@@ -39,6 +40,10 @@ type StateStore struct {
 	// step keeps them for itself.
 	Table bool
 
+	// Meaning says what the rows are. Rows of another meaning are not to be read as
+	// these.
+	Meaning string
+
 	// EveryChange says that each change of a row is a record of the changelog.
 	EveryChange bool
 
@@ -47,6 +52,9 @@ type StateStore struct {
 
 	// Sinks follow the table.
 	Sinks []Sink
+
+	// Format writes its rows for readers outside.
+	Format *Format
 
 	// Deadline returns when a row is due, in milliseconds of the time of records,
 	// math.MaxInt64 for never. Nil if no row ever is.
@@ -64,8 +72,8 @@ type StateStore struct {
 
 func (s *kept) state(b *Builder) StateStore {
 	return StateStore{
-		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, EveryChange: s.everyChange, Ordered: s.ordered,
-		Sinks: append([]Sink(nil), s.sinks...), PartitionKey: s.partitionKey,
+		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, Meaning: s.meaning(b), EveryChange: s.everyChange, Ordered: s.ordered,
+		Sinks: append([]Sink(nil), s.sinks...), Format: s.format, PartitionKey: s.partitionKey,
 		Deadline: s.deadline, DeadlineName: s.deadlineName, DeadlineByKey: s.keyDeadline,
 	}
 }
@@ -75,9 +83,6 @@ func (s *kept) state(b *Builder) StateStore {
 func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key codec.Codec[K], value codec.Codec[V], faulty bool) (*kept, Store[K, V]) {
 	s := &kept{name: rows.Name, of: up, table: true, everyChange: rows.EveryChange}
 	n.stores, n.effect = append(n.stores, s), true
-	if b == nil {
-		return s, rows
-	}
 	if err := checkName("store", rows.Name); err != nil {
 		b.wrong("%s of %s: %w", verb, up, err)
 	}
@@ -115,6 +120,6 @@ func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key 
 		s.partitionKey = p.partitionKey
 	}
 	x := newTexts(rows.Key, rows.Value)
-	s.texts, s.handle = &x, rows
+	s.texts, s.format, s.handle = &x, newFormat(rows.Key, rows.Value, &x), rows
 	return s, rows
 }

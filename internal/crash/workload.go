@@ -30,21 +30,31 @@ var workloads = []workload{
 	{name: "count", about: "journal → count of each key → output topic, Redis", store: "hello-counts", publishes: true, counts: true},
 }
 
-// chooseWorkloads returns the workloads of a list of names, and whether the shop
-// is one of them.
-func chooseWorkloads(names string) (chosen []workload, shop bool, err error) {
+// A program is what a run has its workers do: workloads, and the two that are no
+// rows of numbers.
+type program struct {
+	workloads []workload
+	shop, odd bool
+}
+
+// chooseWorkloads returns the workloads of a list of names.
+func chooseWorkloads(names string) (chosen program, err error) {
 	for name := range strings.SplitSeq(names, ",") {
-		if name == shopName {
-			shop = true
+		switch name {
+		case shopName:
+			chosen.shop = true
+			continue
+		case oddName:
+			chosen.odd = true
 			continue
 		}
 		i := slices.IndexFunc(workloads, func(l workload) bool { return l.name == name })
 		if i < 0 {
-			return nil, false, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
+			return chosen, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
 		}
-		chosen = append(chosen, workloads[i])
+		chosen.workloads = append(chosen.workloads, workloads[i])
 	}
-	return chosen, shop, nil
+	return chosen, nil
 }
 
 // Names of a run of a workload.
@@ -76,7 +86,7 @@ func value(number int64) []byte {
 	return fmt.Appendf(nil, `{"state":"HAPPY","helloCount":%d,"helloTotalCount":%d}`, number, number*10)
 }
 
-// number returns the number of a row as it lies in Kafka and in Redis.
+// number returns the number of a row as it lies in Kafka.
 func (l workload) number(row []byte) (int64, error) {
 	if l.counts {
 		if len(row) != 8 {
@@ -94,7 +104,7 @@ func (l workload) number(row []byte) (int64, error) {
 	return h.HelloCount, nil
 }
 
-// numberOfText is number for a row as a query over HTTP shows it.
+// numberOfText is number for a row as Redis has it, and a query over HTTP shows it.
 func (l workload) numberOfText(row []byte) (int64, error) {
 	if l.counts {
 		return strconv.ParseInt(string(row), 10, 64)
