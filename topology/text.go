@@ -30,10 +30,21 @@ func (t *Topology) Parse(name, key string, value []byte) (Raw, error) {
 	if value == nil {
 		return r, nil
 	}
-	if r.Value, err = x.parseValue(value); err != nil {
-		return Raw{}, fmt.Errorf("%s %q: value %s: %w", kind, name, value, err)
+	r.Value, err = t.ParseValue(name, value)
+	return r, err
+}
+
+// ParseValue returns the bytes of a value of a topic or store, as Parse reads it.
+func (t *Topology) ParseValue(name string, text []byte) ([]byte, error) {
+	x, kind, ok := t.texts(name)
+	if !ok {
+		return nil, fmt.Errorf("%q: application %q has no such topic or store", name, t.application)
 	}
-	return r, nil
+	value, err := x.parseValue(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: value %s: %w", kind, name, text, err)
+	}
+	return value, nil
 }
 
 // Format prints a record of a topic, a store or its changelog topic: its key as
