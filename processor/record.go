@@ -139,9 +139,10 @@ func (t *task) deadLetter(r topology.Raw, e *topology.RecordError) error {
 	return t.publish(&topology.Output{Raw: r, PartitionKey: r.Key})
 }
 
-// millis is a time as Kafka writes it; now, if there is none.
+// millis is a time as Kafka writes it; now, if there is none, or one that a record
+// cannot have: that of a dead letter may be.
 func millis(t time.Time) int64 {
-	if t.IsZero() {
+	if s := t.Unix(); s < 0 || s > topology.MaxTime/1000 || t.UnixMilli() > topology.MaxTime {
 		return time.Now().UnixMilli()
 	}
 	return t.UnixMilli()
