@@ -172,7 +172,7 @@ func (s *session) commands() []command {
 	if s.program.Demo.Start != nil {
 		all = append(all, s.demoCommand())
 	}
-	all = append(all, s.sendCommand(), s.tablesCommand(), s.topologyCommand(), s.statusCommand())
+	all = append(all, s.sendCommand(), s.tablesCommand(), s.topologyCommand(), s.statusCommand(), s.setBackCommand())
 	for _, own := range s.program.Commands {
 		all = append(all, command{
 			name: own.Name, args: own.Args, help: own.Help,

@@ -69,6 +69,39 @@ func TestClocksSurvive(t *testing.T) {
 	late(two, 1)
 }
 
+// Clocks that a record of the future has moved are set back while nobody runs, and
+// refused to be while somebody does.
+func TestSetBackClocks(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(left.Name, 1, nil)
+	c.create(right.Name, 1, nil)
+	c.produce(left.Name, minute(3), minute(1_000_000))
+	one := c.start(minuteTopology(t), nil)
+	c.drained("minute-minutes", left.Name)
+	if n, err := one.SetBackClocks(context.Background(), minute(4).Time); err == nil || n != 0 || !strings.Contains(err.Error(), "does an instance still run") {
+		t.Errorf("while an instance runs: %d, %v", n, err)
+	}
+	if err := one.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{1, 0} {
+		if n, err := one.SetBackClocks(context.Background(), minute(4).Time); err != nil || n != want {
+			t.Errorf("call %d: %d, %v, want %d", i, n, err, want)
+		}
+	}
+	c.produce(left.Name, minute(4), minute(3))
+	two := c.start(minuteTopology(t), keep(one.dir))
+	two.await(processor.Running)
+	c.drained("minute-minutes", left.Name)
+	eventually(t, func() error {
+		if n := two.Status().Counts; n.Records != 2 || n.Dropped != 1 {
+			return fmt.Errorf("%d records, %d dropped, want 2 and 1", n.Records, n.Dropped)
+		}
+		return nil
+	})
+}
+
 // Clocks that the broker has no room for end the instance, with the cure.
 func TestClocksTooLarge(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func (m *merge) run(p *pump) {
 			if !ok {
 				return
 			}
-		case !p.whole(m.take):
+		case !m.room() || !p.whole(m.take):
 			return
 		}
 		select {
@@ -114,7 +114,7 @@ func (m *merge) take() {
 		return
 	}
 	n := 0
-	for ; n < batchSize; n++ {
+	for ; n < batchSize && !m.full(); n++ {
 		f := m.next()
 		if f == nil {
 			break

@@ -10,22 +10,61 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// process runs a batch of records of the task's only input, which are in the
-// transaction together or not at all.
+// process runs a batch of records of the task's only input, in one transaction
+// unless they have very many effects.
 func (t *task) process(batch []*sarama.ConsumerMessage) {
+	for len(batch) > 0 && t.room() {
+		n := t.some(batch)
+		if n == 0 {
+			return
+		}
+		batch = batch[n:]
+	}
+}
+
+// some runs the first records of a batch, until the task is full, and returns how
+// many: none if its session is over.
+func (t *task) some(batch []*sarama.ConsumerMessage) (n int) {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
 	if t.closed || t.session.ctx.Err() != nil {
-		return
+		return 0
 	}
-	for _, m := range batch {
-		if err := t.record(rawOf(m)); err != nil {
+	for n < len(batch) && !t.full() {
+		if err := t.record(rawOf(batch[n])); err != nil {
 			t.fail(err)
-			return
+			return 0
+		}
+		n++
+	}
+	if n > 0 {
+		t.inputs[0].next = batch[n-1].Offset + 1
+		t.processed(n)
+	}
+	return n
+}
+
+// full tells whether the task holds as much as a commit takes. The gate is held
+// for reading.
+func (t *task) full() bool { return t.held() >= commitBytes }
+
+// room waits until the task is not full any more: until the next commit. It
+// returns false if the task is over.
+func (t *task) room() bool {
+	for {
+		t.gate.RLock()
+		full, closed := !t.closed && t.full(), t.closed
+		t.gate.RUnlock()
+		switch {
+		case closed:
+			return false
+		case !full:
+			return true
+		}
+		if sleep(t.ctx, commitTick) != nil {
+			return false
 		}
 	}
-	t.inputs[0].next = batch[len(batch)-1].Offset + 1
-	t.processed(len(batch))
 }
 
 // advance runs the timers that are due. What they do is in the transaction as a
@@ -136,9 +175,10 @@ func (t *task) leaveOut(r topology.Raw, policy topology.Policy, err error) error
 	}
 }
 
-// millis is a time as Kafka writes it; now, if there is none.
+// millis is a time as Kafka writes it; now, if there is none, or one that a record
+// cannot have: that of a dead letter may be.
 func millis(t time.Time) int64 {
-	if t.IsZero() {
+	if s := t.Unix(); s < 0 || s > topology.MaxTime/1000 || t.UnixMilli() > topology.MaxTime {
 		return time.Now().UnixMilli()
 	}
 	return t.UnixMilli()

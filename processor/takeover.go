@@ -60,6 +60,7 @@ func (m marks) metadata() *string {
 
 func parseMetadata(text string) (m marks) {
 	for part := range strings.FieldsSeq(text) {
+		m.strays = m.strays || part == strayMark
 		for mark, to := range map[string]*string{ownerMark: &m.owner, clocksMark: &m.clocks, tablesMark: &m.tables} {
 			if rest, ok := strings.CutPrefix(part, mark); ok {
 				*to = rest

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A clock is the newest time that a step has seen. It stands still without
@@ -73,4 +74,18 @@ func parseClocks(text string) (map[string]int64, error) {
 		clocks[name] = at
 	}
 	return clocks, nil
+}
+
+// SetBack returns clocks, as [Task.Clocks] gives them, of which none is later than
+// some time. What has been late or was expired by them stays so.
+func SetBack(clocks string, to time.Time) (string, error) {
+	all, err := parseClocks(clocks)
+	if err != nil {
+		return "", err
+	}
+	k := &Task{}
+	for name, now := range all {
+		k.clocks = append(k.clocks, &clock{name: name, now: min(now, millis(to))})
+	}
+	return k.Clocks(), nil
 }

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Times of records are whole milliseconds from 1970 to maxTime. That is Kafka's
-// largest, less what is added to a time at most: the ends of windows, grace and TTLs
-// are durations of 292 years each. So no sum of them overflows.
-const maxTime = math.MaxInt64 - 1<<48
+// MaxTime is the latest time of a record, in milliseconds since 1970, which is the
+// earliest: the end of April 11, 2262. Kafka itself takes any 64 bits, but sarama
+// writes times by way of nanoseconds, and time.Duration holds nothing longer. Ends of
+// windows, grace and TTLs may lie beyond it, and overflow nowhere.
+const MaxTime = math.MaxInt64 / int64(time.Millisecond)
 
 // timeOf is a time as functions see it.
 func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }
@@ -22,8 +23,8 @@ func recordTime(t time.Time) (int64, error) {
 	switch s := t.Unix(); {
 	case s < 0:
 		return 0, fmt.Errorf("its time, %s, is before 1970: is it sent without one?", t.UTC().Format(time.RFC3339))
-	case s > maxTime/1000:
-		return 0, fmt.Errorf("its time, %d seconds after 1970, is later than the largest, %d milliseconds", s, int64(maxTime))
+	case s > MaxTime/1000 || t.UnixMilli() > MaxTime:
+		return 0, fmt.Errorf("its time, %d seconds after 1970, is later than 2262: is it in milliseconds?", s)
 	}
 	return t.UnixMilli(), nil
 }

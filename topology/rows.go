@@ -231,7 +231,9 @@ func (r *rows) readDue(until int64, limit int) ([]Row, error) {
 // forget drops what the call has written. A call that failed has seen rows that
 // are not there any more, so what is due is not known.
 func (r *rows) forget(failed bool) {
-	r.written = r.written[:0]
+	if r.written = again(r.written); r.written == nil {
+		r.last = nil
+	}
 	clear(r.last)
 	if failed {
 		r.next = math.MinInt64

@@ -83,31 +83,52 @@ func mapped[K, V, W any](s Stream[K, V], verb string, fn func(K, V) (W, error)) 
 	return Stream[K, W]{b, down}
 }
 
-// FlatMapValues replaces every value by those that fn emits, in their order.
-// Keys stay, and so does the partitioning.
+// An emission passes on what a function emits, while it runs, so that nothing is
+// gathered. After an error nothing more is.
+type emission struct {
+	k      *Task
+	err    error
+	at     *node // what the function runs for
+	policy Policy
+}
+
+func (e *emission) run(fn func()) error {
+	e.err = nil
+	fn()
+	return e.err
+}
+
+func (e *emission) begin() bool {
+	e.at, e.policy = e.k.at, e.k.policy
+	return e.err == nil
+}
+
+func (e *emission) end(err error) {
+	e.err, e.k.at, e.k.policy = err, e.at, e.policy
+}
+
+// FlatMapValues replaces every value by those that fn emits, in their order. What
+// is downstream has processed each when emit returns. Keys stay, and so does the
+// partitioning.
 func FlatMapValues[K, V, W any](s Stream[K, V], fn func(k K, v V, emit func(W))) Stream[K, W] {
 	b, up := s.upstream()
 	down := below[K, V, W](b, up, b.number("flat map values"))
 	b.needs(down.node, fn == nil)
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)
-		made := newItem[K, W](nil, down.value)
-		var ws []W
-		emit := func(w W) { ws = append(ws, w) }
+		made, e := newItem[K, W](nil, down.value), emission{k: k}
+		emit := func(w W) {
+			if e.begin() {
+				made.value.set(w, nil)
+				e.end(next(made))
+			}
+		}
 		return func(it *item[K, V]) error {
 			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			ws = ws[:0]
-			fn(it.key.v, it.value.v, emit)
 			follow(made, it)
-			for _, w := range ws {
-				made.value.set(w, nil)
-				if err := next(made); err != nil {
-					return err
-				}
-			}
-			return nil
+			return e.run(func() { fn(it.key.v, it.value.v, emit) })
 		}
 	})
 	return Stream[K, W]{b, down}
@@ -133,30 +154,23 @@ func flatMapped[K, V, K2, V2 any](s Stream[K, V], verb string, fn func(K, V, fun
 	b, up := s.upstream()
 	down := rekeyed[K, V, K2, V2](b, up, b.number(verb))
 	b.needs(down.node, fn == nil)
-	type pair struct {
-		k K2
-		v V2
-	}
 	up.feed(down.node, func(k *Task) step[K, V] {
 		next := down.start(k)
 		made := newItem(down.key, down.value)
-		var pairs []pair
-		emit := func(k K2, v V2) { pairs = append(pairs, pair{k, v}) }
+		e := emission{k: k}
+		emit := func(k2 K2, v V2) {
+			if e.begin() {
+				made.key.set(k2, nil)
+				made.value.set(v, nil)
+				e.end(next(made))
+			}
+		}
 		return func(it *item[K, V]) error {
 			if shown, err := it.look(k, down.node); !shown {
 				return err
 			}
-			pairs = pairs[:0]
-			fn(it.key.v, it.value.v, emit)
 			made.time, made.headers = it.time, it.headers
-			for _, p := range pairs {
-				made.key.set(p.k, nil)
-				made.value.set(p.v, nil)
-				if err := next(made); err != nil {
-					return err
-				}
-			}
-			return nil
+			return e.run(func() { fn(it.key.v, it.value.v, emit) })
 		}
 	})
 	return Stream[K2, V2]{b, down}

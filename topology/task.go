@@ -183,7 +183,7 @@ func (k *Task) Time(r Raw) (at time.Time) {
 
 // call runs one call: its writes come out together, or not at all.
 func (k *Task) call(run func() error) (w Writes, err error) {
-	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
+	k.writes = Writes{Rows: again(k.writes.Rows), Records: again(k.writes.Records)}
 	k.unwritable = nil
 	for _, c := range k.clocks {
 		c.saved = c.now
@@ -224,6 +224,14 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 		k.writes.Rows = append(k.writes.Rows, r.written...)
 	}
 	return k.writes, nil
+}
+
+// again empties a slice to be used again, or lets go of one that was very large.
+func again[T any](s []T) []T {
+	if cap(s) > 10_000 {
+		return nil
+	}
+	return s[:0]
 }
 
 // changed notes that the call has written to a store.

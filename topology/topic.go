@@ -24,8 +24,8 @@ type Topic[K, V any] struct {
 	// Time returns when a record happened, a zero time for the record's own
 	// timestamp, which is also the default. It is given the record with that
 	// timestamp. It is not called for a record without a value, or without a key if
-	// K can be nil. Times are from 1970 on; a record with another one is refused as
-	// one that cannot be decoded is.
+	// K can be nil. Times are from 1970 to MaxTime; a record with another one is
+	// refused as one that cannot be decoded is.
 	Time func(Record[K, V]) time.Time
 
 	// MaxAhead is how much later than the time of day a record may be. What is later

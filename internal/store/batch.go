@@ -63,6 +63,9 @@ func (s *Store) write(o *overlay, stale map[string]struct{}, position int64) (or
 	order = o.inOrder(s.order[:0])
 	s.order = order
 	s.batch.Reset()
+	if err := s.makeRoom(o, order); err != nil {
+		return nil, err
+	}
 	for key := range stale {
 		s.batch.Delete([]byte(key)) // before the rows, which may have the same deadline again
 	}
@@ -86,6 +89,27 @@ func (s *Store) write(o *overlay, stale map[string]struct{}, position int64) (or
 	}
 	s.batch.Put(positionKey, positionValue(position))
 	return order, s.db.Write(&s.batch, nil)
+}
+
+// makeRoom gives the batch memory for what is going to be in it. A batch of many
+// rows grows by a small part of its size each time, and copies itself each time.
+func (s *Store) makeRoom(o *overlay, order []int32) error {
+	const few, cost = 3000, 32 // cost is what there is beside a key and a value
+	if len(order) < few {
+		return nil
+	}
+	size := 0
+	for _, i := range order {
+		r := &o.rows[i]
+		size += len(r.Key) + len(r.Value) + cost
+		if o.due != nil { // the old deadline goes, and the new one comes
+			size += 2 * (len(r.Key) + cost)
+		}
+	}
+	if size <= cap(s.batch.Dump()) {
+		return nil
+	}
+	return s.batch.Load(make([]byte, 0, size))
 }
 
 // keep puts a row into the cache.
