@@ -85,7 +85,6 @@ var verdicts = []verdict{
 	{sarama.ErrGroupMaxSizeReached, setupError, "raise group.max.size of the brokers, or run fewer instances"},
 	{sarama.ErrInconsistentGroupProtocol, setupError, "does another program use this consumer group?"},
 	{sarama.ErrInvalidGroupId, setupError, "name the application otherwise"},
-	{sarama.ErrFencedInstancedId, setupError, "does another process run with a copy of the state directory?"},
 	{sarama.ErrInvalidTopic, setupError, "name the topic as Kafka allows"},
 	{sarama.ErrInvalidReplicationFactor, setupError, "is Replication larger than the number of brokers?"},
 	{sarama.ErrInvalidPartitions, setupError, "choose another number of partitions"},
@@ -104,6 +103,7 @@ var verdicts = []verdict{
 	{sarama.ErrInvalidRecord, recordError, ""},
 
 	// What may pass.
+	{sarama.ErrFencedInstancedId, lingering, "does another process run with a copy of the state directory?"}, // or a late request of ours, see mustEnd
 	{sarama.ErrUnknownTopicOrPartition, lingering, "was the topic deleted?"},
 	{txn.ErrUnknownTopicID, lingering, "was the topic deleted?"},
 	{txn.ErrInconsistentTopicID, lingering, "was the topic made anew?"},

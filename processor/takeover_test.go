@@ -3,8 +3,8 @@ package processor_test
 import (
 	"fmt"
 	"slices"
-	"syscall"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
