@@ -20,6 +20,7 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
+	settled    bell        // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -180,6 +181,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
+	b.settled.ring()
 	b.member.update()
 }
 

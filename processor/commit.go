@@ -158,7 +158,7 @@ func (s *session) commit() {
 func (s *session) offsets(tasks []*task) txn.Offsets {
 	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables()}
+		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables(), strays: s.strayed.Load()}
 		if t.last = t.releasing.Load(); t.last {
 			m.owner = ""
 		}

@@ -49,7 +49,10 @@ type Config struct {
 	StartTimeout time.Duration
 
 	// DrainTimeout is how long Run may go on after its context is done, to commit
-	// what was begun and to leave the group. Defaults to 30s.
+	// what was begun and to leave the group. A function of the program that blocks
+	// longer is left behind, and with it the tables that it works on: the state
+	// directory can be used again when it returns, or when the process ends.
+	// Defaults to 30s.
 	DrainTimeout time.Duration
 
 	// Advertise is the host and port at which other instances reach Handler.

@@ -12,9 +12,6 @@ import (
 // reason and its place in headers. If it does not fit, the reason is cut.
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
-	if err := t.ensureDeadLetters(topic); err != nil {
-		return err
-	}
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
 	if err != nil {
 		return err

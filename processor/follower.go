@@ -34,6 +34,8 @@ type follower struct {
 	done atomic.Int64 // changelog position that the target has
 	err  atomic.Pointer[string]
 
+	moved bell // done or err has changed
+
 	epoch int64 // ours, 0 before the first Open
 	place place // where the target stands
 	tried int64 // the target may hold rows up to here
@@ -70,10 +72,24 @@ func (t *task) follow() {
 func (t *task) unfollow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
-			for t.stopping() && f.err.Load() == nil && f.done.Load() < f.end.Load() && sleep(f.ctx, time.Millisecond) == nil {
-			}
+			f.finish()
 			f.cancel()
 			f.running.Wait()
+		}
+	}
+}
+
+// finish waits until the target has what is committed, if the instance stops
+// and the target is not in trouble.
+func (f *follower) finish() {
+	for f.ctx.Err() == nil {
+		moved := f.moved.next()
+		if !f.stopping() || f.err.Load() != nil || f.done.Load() >= f.end.Load() {
+			return
+		}
+		select {
+		case <-moved:
+		case <-f.ctx.Done():
 		}
 	}
 }
@@ -114,6 +130,7 @@ func (f *follower) run() {
 func (f *follower) trouble(err error) {
 	text := err.Error()
 	f.err.Store(&text)
+	f.moved.ring()
 	f.waits.set("sink "+f.sink.String(), f.String(), err)
 	if f.reached(f.sink) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
 		return
@@ -151,6 +168,7 @@ func (f *follower) once() error {
 	}
 	f.tried = max(f.tried, f.place.offset)
 	f.done.Store(f.place.offset)
+	f.moved.ring()
 	for {
 		if err := f.advance(); err != nil {
 			return err
@@ -226,6 +244,7 @@ func (f *follower) step(to int64, rows []topology.Raw) error {
 	}
 	f.place = next
 	f.done.Store(to)
+	f.moved.ring()
 	return nil
 }
 

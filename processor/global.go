@@ -25,6 +25,7 @@ type global struct {
 	topology.Global
 	*Processor
 	view   atomic.Pointer[store.Store] // while it is ready
+	news   bell                        // places have moved, or the view has gone
 	places atomic.Pointer[[]int64]     // by partition: the offsets that the rows are of, at least
 	left   atomic.Int64                // offsets to read until it is ready
 	behind atomic.Int64                // offsets to read until the end, as of the last time that Kafka answered
@@ -171,6 +172,7 @@ func (t *global) fail(err error) {
 		}
 	}
 	t.view.Store(nil)
+	t.news.ring()
 	t.update()
 }
 

@@ -92,12 +92,16 @@ func (t *global) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
 		some := func(r topology.Raw) bool { return yield(r, nil) }
 		places, err := t.rows(ctx, nil, nil, some)
 		for err == nil && ctx.Err() == nil {
+			news := t.news.next()
 			now := t.places.Load()
 			switch {
 			case t.view.Load() == nil:
 				err = t.restoring()
 			case slices.Equal(*now, places):
-				_ = sleep(ctx, 20*time.Millisecond)
+				select {
+				case <-news:
+				case <-ctx.Done():
+				}
 			default:
 				err = t.since(places, *now, some)
 			}

@@ -59,10 +59,11 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	}()
 	return running, func() error {
 		cancel()
+		closed := all.client.Close() // first: a fetch may wait for its broker
 		<-ended
 		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
 		all.end(nil)
-		errs := []error{all.close(), all.client.Close()}
+		errs := []error{all.close(), closed}
 		if refused != nil {
 			errs = append(errs, refused)
 		}
@@ -262,6 +263,7 @@ func (all *globals) close() error {
 		t.reading.Lock()
 		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
 		t.view.Store(nil)
+		t.news.ring()
 		errs = append(errs, t.close(current, nil))
 		t.reading.Unlock()
 	}

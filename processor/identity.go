@@ -78,7 +78,8 @@ func readIdentity(file, application string, log *slog.Logger) (string, error) {
 	return id.Instance, writeFile(file, data)
 }
 
-// writeFile replaces a file as a whole, also if the machine stops meanwhile.
+// writeFile replaces a file as a whole, and for good: what it holds must not be
+// lost once it is used.
 func writeFile(file string, data []byte) error {
 	f, err := os.Create(file + ".new")
 	if err != nil {
@@ -88,7 +89,7 @@ func writeFile(file string, data []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(file+".new", file); err != nil {
+	if err := os.Rename(f.Name(), file); err != nil {
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(file))

@@ -53,7 +53,7 @@ func holding(t *testing.T, dir string) (end func() error) {
 // refused runs a processor that is not to get its state directory.
 func refused(t *testing.T, dir string) string {
 	t.Helper()
-	p, err := processor.New(minimal(t), processor.Config{Brokers: []string{nowhere}, StateDir: dir, StartTimeout: time.Millisecond})
+	p, err := processor.New(minimal(t), processor.Config{Brokers: []string{nowhere}, StateDir: dir, StartTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,20 +166,19 @@ func (l *limits) raise(config map[string]string) {
 	}
 }
 
-// settings returns what a topic is created with.
-func (l *limits) settings(config map[string]string) map[string]string {
+// settings returns what a topic is created with that has some settings already.
+// In the topic for dead letters, what is too large for another one, and headers
+// beside it, should find room.
+func (l *limits) settings(deadLetters bool, config map[string]string) map[string]string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	all := maps.Clone(l.created)
+	if deadLetters {
+		n, _ := strconv.Atoi(all["max.message.bytes"])
+		all["max.message.bytes"] = strconv.Itoa(max(n+64<<10, 8<<20))
+	}
 	maps.Copy(all, config)
 	return all
-}
-
-// deadLetterSettings are those of the topic for dead letters: what is too large
-// for another topic, and headers beside it, should find room.
-func (l *limits) deadLetterSettings() map[string]string {
-	n, _ := strconv.Atoi(l.settings(nil)["max.message.bytes"])
-	return map[string]string{"max.message.bytes": strconv.Itoa(max(n+64<<10, 8<<20))}
 }
 
 // allTopics returns the topology's topics that exist, and the one for dead letters.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,10 @@ type member struct {
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
 	lingers    lingers
-	fenced     time.Time // as a static member, when last
+	fenced     time.Time    // as a static member, when last
+	asked      atomic.Bool  // to be a member of the group
+	strayed    atomic.Bool  // keys are known to stray
+	together   atomic.Int64 // when they were known not to, in ms since 1970
 }
 
 func newMember(p *Processor, g *topology.Group) *member {
@@ -54,7 +58,13 @@ func (m *member) transactionalID() string {
 // leaves the group: its partitions, and its verdict on the application, would
 // stay there until its session times out.
 func (m *member) run(ctx context.Context) error {
-	err, left := m.stay(ctx), m.leave()
+	err := m.stay(ctx)
+	if !m.asked.Load() {
+		return err
+	}
+	courtesy, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	left := m.leave(courtesy)
 	if err == nil {
 		return left
 	}
@@ -63,6 +73,8 @@ func (m *member) run(ctx context.Context) error {
 	}
 	return err
 }
+
+const leaveTimeout = 5 * time.Second
 
 func (m *member) stay(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
@@ -141,11 +153,16 @@ func (m *member) runSession(ctx context.Context) error {
 		return err
 	}
 	m.counts.sessions.Add(1)
-	if err := m.refresh(); err != nil {
-		return explain(err)
-	}
-	s, err := newSession(m)
-	if err != nil {
+	s, err := call(ctx, func() (*session, error) {
+		if err := m.refresh(); err != nil {
+			return nil, err
+		}
+		return newSession(m)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil // nothing was begun
+	case err != nil:
 		return explain(err)
 	}
 	m.balance.joining.Store(false)
@@ -172,11 +189,27 @@ func (m *member) refresh() error {
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
-	group, err := sarama.NewConsumerGroup(m.config.Brokers, m.group.Name,
-		m.config.groupConfig(m.topology.Application(), m.instance, m.balance))
+	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return explain(err)
 	}
+	defer func() { _ = client.Close() }()
+	m.asked.Store(true)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client)
+	if err != nil {
+		return err
+	}
+	// What is left of a session that fails, or that stops before it has a
+	// partition, waits for nobody.
+	defer context.AfterFunc(s.ctx, client.dialer.cut)()
+	defer context.AfterFunc(ctx, func() {
+		if m.balance.generation.Load() < 0 {
+			client.dialer.cut()
+		}
+	})()
 	s.fetch = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
@@ -188,28 +221,66 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	defer context.AfterFunc(s.ctx, cancel)()
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
-	if errors.Is(failure, err) || errors.Is(err, context.Canceled) {
-		err = nil
+	if failure != nil || ctx.Err() != nil && m.balance.generation.Load() < 0 || errors.Is(err, context.Canceled) {
+		err = nil // it is a consequence
 	}
 	return errors.Join(failure, err, group.Close())
 }
 
 // groupError takes what sarama reports beside its return values.
 func (s *session) groupError(err error) {
+	var fetch *sarama.ConsumerError
 	switch {
+	case s.ctx.Err() != nil:
+		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
 	case errors.Is(err, sarama.ErrFencedInstancedId):
-		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", err, s.config.StateDir))
+		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", sentence{err}, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", err, s.group.Inputs))
+		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", sentence{err}, s.group.Inputs))
+	case errors.As(err, &fetch) && fetch.Topic != "":
+		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
-		s.log.Warn("consumer group", "error", err)
+		s.lost.note("", err)
+	}
+}
+
+// fetchTroubles are the partitions of which sarama reports errors again and again,
+// until it can fetch: it does not say when.
+type fetchTroubles struct {
+	*waits
+	what string
+
+	mu     sync.Mutex
+	places map[string]*time.Timer
+}
+
+// note says that a partition is waited for, until it has been silent for a while.
+func (f *fetchTroubles) note(place string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set(f.what, place, err)
+	if t := f.places[place]; t != nil {
+		t.Stop()
+	}
+	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
+}
+
+// fetchSilence is longer than it takes to try again, a dial and a read included.
+const fetchSilence = 7 * time.Second
+
+func (f *fetchTroubles) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for place, t := range f.places {
+		t.Stop()
+		f.clear(f.what, place)
 	}
 }
 
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
-func (m *member) leave() error {
-	err := m.ask(func(b *sarama.Broker) (sarama.KError, error) {
+func (m *member) leave(ctx context.Context) error {
+	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
 		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
 			Version: 3, GroupId: m.group.Name,
 			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
@@ -231,37 +302,47 @@ func (m *member) leave() error {
 // ask asks the group's coordinator something that may be asked twice: once more
 // where it is now, if it has moved or is lost. The client remembers the one that
 // it knew for ever.
-func (m *member) ask(request func(*sarama.Broker) (sarama.KError, error)) error {
-	return m.askOf(m.group.Name, request)
+func (m *member) ask(ctx context.Context, request func(*sarama.Broker) (sarama.KError, error)) error {
+	return m.askOf(ctx, m.group.Name, request)
 }
 
-func (m *member) askOf(group string, request func(*sarama.Broker) (sarama.KError, error)) error {
+func (m *member) askOf(ctx context.Context, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
 	for again := true; ; again = false {
-		b, err := m.client.Coordinator(group)
-		if err != nil {
-			return err
-		}
-		code, err := request(b)
+		code, err := call(ctx, func() (sarama.KError, error) {
+			b, err := m.client.Coordinator(group)
+			if err != nil {
+				return 0, err
+			}
+			code, err := request(b)
+			if err != nil {
+				_ = b.Close() // the next one to ask opens it again
+				err = fmt.Errorf("%w (coordinator %s)", err, b.Addr())
+			}
+			return code, err
+		})
 		switch {
-		case err != nil:
-			_ = b.Close() // the next one to ask opens it again
-		case code == sarama.ErrNoError:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && code == sarama.ErrNoError:
 			return nil
-		case code != sarama.ErrNotCoordinatorForConsumer:
+		case err == nil && code != sarama.ErrNotCoordinatorForConsumer:
 			return code
-		default:
+		case err == nil:
 			err = code
 		}
-		if !again || m.client.RefreshCoordinator(group) != nil {
+		if !again {
+			return err
+		}
+		if _, err := call(ctx, func() (any, error) { return nil, m.client.RefreshCoordinator(group) }); err != nil {
 			return err
 		}
 	}
 }
 
 // description is the group as its coordinator sees it.
-func (m *member) description() (*sarama.GroupDescription, error) {
+func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
 	var resp *sarama.DescribeGroupsResponse
-	err := m.ask(func(b *sarama.Broker) (sarama.KError, error) {
+	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
 		var err error
 		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
 			return 0, err
@@ -302,7 +383,7 @@ func (m *member) stopApplication(ctx context.Context, err error) error {
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	terr := m.leave()
+	terr := m.leave(told)
 	if terr == nil {
 		terr = m.runSession(told)
 	}

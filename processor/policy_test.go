@@ -345,8 +345,8 @@ func TestJournalOfAnotherPartitioner(t *testing.T) {
 	produce(greetings(200, 40)...)
 	c.materialized(i)
 	found(i, 0, 40)
-	if n := strings.Count(i.log.String(), warning); n < 1 || n > partitions {
-		t.Errorf("%d warnings, want one for each partition at most", n)
+	if n := strings.Count(i.log.String(), warning); n != 1 {
+		t.Errorf("%d warnings, want one", n)
 	}
 	produce(topology.Raw{Key: []byte("testid-00")}, topology.Raw{Key: []byte("testid-01")})
 	c.materialized(i)

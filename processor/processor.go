@@ -50,7 +50,6 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 		return nil, err
 	}
 	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
-	p.life.changed = make(chan struct{})
 	return p, nil
 }
 
@@ -73,7 +72,19 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	var running sync.WaitGroup // what may have the stores open
+	defer func() {
+		free := make(chan error, 1)
+		go func() {
+			running.Wait()
+			free <- lock.Close()
+		}()
+		select {
+		case e := <-free:
+			err = errors.Join(err, e)
+		case <-time.After(100 * time.Millisecond): // a function of the program has not returned
+		}
+	}()
 	p.instance = instance
 	for _, c := range []*sarama.Client{&p.client, &p.writer} {
 		if *c, err = p.connect(ctx); err != nil {
@@ -98,51 +109,61 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	p.members, p.globals = members, newGlobals(p)
 	p.mu.Unlock()
 	p.config.Logger.Info("processor starts", "application", p.topology.Application(), "instance", instance)
-	running, stopGlobals, err := p.globals.start(ctx)
+	alive, stopGlobals, err := p.globals.start(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	return errors.Join(p.runMembers(running, members), stopGlobals(), p.closeSinks())
+	return errors.Join(p.runMembers(alive, &running, members), stopGlobals(), p.closeSinks())
 }
 
 // prepare checks and creates topics. What somebody has to change is an error at
 // once; a broker that is lost meanwhile may be back within StartTimeout.
 func (p *Processor) prepare(ctx context.Context) error {
-	for began := time.Now(); ; {
-		err := p.prepareTopics()
+	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
+	defer cancel()
+	const what = "the topics to be looked at"
+	last := errors.New("Kafka does not answer: is a broker down?")
+	p.waits.expect(what, "", last.Error())
+	for ctx.Err() == nil {
+		ready, err := call(budget, p.prepareTopics)
 		var final *startError
 		switch {
-		case err == nil || errors.As(err, &final):
-			p.waits.clear("the topics", "")
+		case err == nil:
+			p.waits.clear(what, "")
+			p.topics = ready
+			return nil
+		case errors.As(err, &final):
 			return err
-		case time.Since(began) > p.config.StartTimeout:
-			return fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+		case budget.Err() == nil:
+			last = err
+			p.waits.set(what, "", err)
 		}
-		p.waits.set("the topics", "", err)
-		if sleep(ctx, 500*time.Millisecond) != nil {
-			return ctx.Err()
+		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
+			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)
 		}
 	}
+	return ctx.Err()
 }
 
-// runMembers ends when all members have: the first error ends the others.
-func (p *Processor) runMembers(ctx context.Context, members []*member) error {
+// runMembers ends when all members have, or when DrainTimeout is over: then
+// running is not done. The first error ends the others.
+func (p *Processor) runMembers(ctx context.Context, running *sync.WaitGroup, members []*member) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, len(members))
 	go p.purge(ctx)
 	for _, m := range members {
-		go func() {
+		running.Go(func() {
 			err := m.run(ctx)
 			if err != nil {
 				err = fmt.Errorf("group %s: %w", m.group.Name, err)
 			}
 			stop()
 			ended <- err
-		}()
+		})
 	}
 	<-ctx.Done()
 	p.life.set(Stopping, nil)
@@ -192,19 +213,9 @@ func (p *Processor) reach(s topology.Sink) {
 	p.sinks[s] = true
 }
 
-// deadLetters is the topic for records that are refused.
+// deadLetters is the topic for records that are refused. It exists before the
+// first record, if any policy asks for it.
 func (p *Processor) deadLetters() string { return p.topology.Application() + "-dead-letters" }
-
-func (p *Processor) ensureDeadLetters(topic string) error {
-	if p.knows(topic) {
-		return nil
-	}
-	admin, err := sarama.NewClusterAdminFromClient(p.client)
-	if err != nil {
-		return err
-	}
-	return p.ensureTopic(admin, topic, -1, p.limits.deadLetterSettings())
-}
 
 // Wait returns when the processor is in the state, with an error when it has
 // ended without or when ctx is done.

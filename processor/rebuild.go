@@ -109,10 +109,8 @@ func (f *follower) rebuild(position string) error {
 // sweep deletes what the target holds of the partition and the table does not.
 // It needs to know whose a key is.
 func (f *follower) sweep(snap *store.Snapshot, remove func(topology.Raw) error) error {
-	for _, t := range *f.listed.Load() {
-		if s := t.kept(f.Name).view.Load(); s != nil && s.Stray() {
-			return nil
-		}
+	if strays, err := f.strays(f.ctx, 0); err != nil || strays {
+		return err
 	}
 	for key, err := range f.sink.Keys(f.ctx, f.from.Table) {
 		if err != nil {

@@ -110,6 +110,9 @@ func (k *kept) open(ctx context.Context) error {
 		k.log.Warn("what a local table wrote last was cut off, by a kill or by damage: it is restored from its changelog",
 			"table", k.Name, "partition", k.partition, "position", s.Position(), "reason", cut)
 	}
+	if s.Stray() {
+		k.noteStray() // and says nothing: it was said when it was new
+	}
 	if err := s.Begin(k.home().String()); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (k keeper) parts() (parts []*kept) {
 
 // row returns a committed row from this instance's partitions. The record's
 // Position is the changelog partition of the key and the offset before which
-// all changes are in the answer; its Value is nil if there is no such row.
+// all changes are in the answer; its Value is nil if that partition has no such row.
 // Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
 // with the owner's address.
 func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
@@ -84,10 +84,9 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 		return topology.Raw{}, err
 	}
 	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: partitionOfRow(k.StateStore, key, k.partitions)}}
-	parts := k.parts()
-	for _, part := range parts {
+	for _, part := range k.parts() {
 		if part.partition == r.Partition {
-			return part.row(r, parts)
+			return part.row(r)
 		}
 	}
 	owners, err := p.owners(ctx, table)
@@ -100,8 +99,8 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
 }
 
-// row reads a row. A key that strays may be in another partition.
-func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
+// row reads a row.
+func (k *kept) row(r topology.Raw) (topology.Raw, error) {
 	s := k.view.Load()
 	if s == nil {
 		return r, k.restoring()
@@ -113,20 +112,6 @@ func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
 	if value != nil {
 		r.Value, r.Time = value, time.UnixMilli(at)
 		return r, nil
-	}
-	for _, other := range parts {
-		s := other.view.Load()
-		if other == k || s == nil || !s.Stray() {
-			continue
-		}
-		value, at, offset, err := s.Committed(r.Key)
-		if err != nil {
-			return r, other.reason(err)
-		}
-		if value != nil {
-			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), other.partition, offset
-			return r, nil
-		}
 	}
 	return r, nil
 }
@@ -256,12 +241,16 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 	var err error
 	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
+		news := k.news.next()
 		s := k.view.Load()
 		if s == nil {
 			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)
 		}
 		if at >= s.Position() {
-			_ = sleep(ctx, 20*time.Millisecond)
+			select {
+			case <-news:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		at, _, err = k.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
@@ -287,7 +276,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	g, err := k.description()
+	g, err := k.description(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}

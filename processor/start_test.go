@@ -90,14 +90,14 @@ func TestStartAtKafkaWithPasswords(t *testing.T) {
 	}
 	t.Cleanup(secured.Close)
 	i := c.start(c.hello(), func(cfg *processor.Config) {
-		within(time.Millisecond)(cfg)
+		within(500 * time.Millisecond)(cfg)
 		cfg.Brokers = secured.ListenAddrs()
 	})
 	if got := i.failed(); !strings.Contains(got, "does it want TLS or SASL, or refuse the password?") {
 		t.Errorf("error %q", got)
 	}
 	i = c.start(c.hello(), func(cfg *processor.Config) {
-		within(time.Millisecond)(cfg)
+		within(500 * time.Millisecond)(cfg)
 		cfg.Brokers = secured.ListenAddrs()
 		cfg.Kafka.Net.SASL.Enable, cfg.Kafka.Net.SASL.User, cfg.Kafka.Net.SASL.Password = true, "u", "p"
 	})

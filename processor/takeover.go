@@ -38,7 +38,10 @@ const (
 )
 
 // Marks stand in the metadata of a committed offset, each "" if it is not there.
-type marks struct{ owner, clocks, tables string }
+type marks struct {
+	owner, clocks, tables string
+	strays                bool // see strayMark
+}
 
 // metadata is what is committed with a task's offsets.
 func (m marks) metadata() *string {
@@ -47,6 +50,9 @@ func (m marks) metadata() *string {
 		if part[1] != "" {
 			parts = append(parts, part[0]+part[1])
 		}
+	}
+	if m.strays {
+		parts = append(parts, strayMark)
 	}
 	text := strings.Join(parts, " ")
 	return &text
@@ -167,7 +173,8 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			if err := txn.Fence(s.client, holder, transactionTimeout); err != nil {
+			_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, holder, transactionTimeout) })
+			if err != nil {
 				return false, err
 			}
 			all = all && stable
@@ -186,7 +193,7 @@ type groupView struct {
 
 func (s *session) describe() (*groupView, error) {
 	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
-	g, err := s.description()
+	g, err := s.description(s.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +227,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
-	err = s.askOf(group, func(b *sarama.Broker) (sarama.KError, error) {
+	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
 		if resp, err = b.FetchOffset(req); err != nil {
 			return 0, err
 		}

@@ -26,26 +26,26 @@ type topics struct {
 // that are tidemark's: repartition topics and changelogs. It does so once, before
 // any task: goka would have each of its processors do it, and all but the first
 // would fail.
-func (p *Processor) prepareTopics() error {
+func (p *Processor) prepareTopics() (ready topics, err error) {
 	if err := p.client.RefreshMetadata(); err != nil {
-		return fmt.Errorf("metadata: %w", explain(err))
+		return ready, fmt.Errorf("metadata: %w", explain(err))
 	}
 	known, err := p.knownTopics()
 	if err != nil {
-		return err
+		return ready, err
 	}
 	partitions, err := p.topology.Partitions(known)
 	if err != nil {
-		return &startError{err}
+		return ready, &startError{err}
 	}
 	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
 	if err != nil {
-		return err
+		return ready, err
 	}
 	if err := p.askLimits(p.allTopics()); err != nil {
-		return err
+		return ready, err
 	}
-	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
+	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
 	wrong := p.strangeTopics()
 	for _, r := range p.topology.Repartitions() {
 		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
@@ -57,6 +57,9 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[s.Changelog] = retention
 		}
 	}
+	if p.topology.DeadLetters(p.config.Policies) {
+		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, nil))
+	}
 	for _, g := range p.topology.Globals() {
 		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
 		wrong = append(wrong, err)
@@ -65,8 +68,7 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	p.topics = ready
-	return errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
+	return ready, errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
@@ -197,23 +199,22 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	if p.knows(name) {
 		return nil
 	}
-	config = p.config.topicSettings(name, config)
+	config = p.limits.settings(name == p.deadLetters(), p.config.topicSettings(name, config))
 	detail := &sarama.TopicDetail{
 		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
 		ConfigEntries: map[string]*string{},
 	}
-	config = p.limits.settings(config)
 	for k, v := range config {
 		detail.ConfigEntries[k] = &v
 	}
 	err := admin.CreateTopic(name, detail, false)
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return &startError{fmt.Errorf("creating topic %q: %w: is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?", name, err)}
+		return &startError{fmt.Errorf("creating topic %q: %w: is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?", name, sentence{err})}
 	case errors.Is(err, sarama.ErrInvalidConfig):
-		return &startError{fmt.Errorf("creating topic %q: %w: does the broker know all of these settings%s?", name, err, how(partitions, config))}
+		return &startError{fmt.Errorf("creating topic %q: %w: does the broker know all of these settings%s?", name, sentence{err}, how(partitions, config))}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, err, how(partitions, config))}
+		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, sentence{err}, how(partitions, config))}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
 		return fmt.Errorf("creating topic %q: %w", name, err)
 	}
@@ -226,7 +227,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 			return nil
 		}
 		if time.Since(began) > p.config.StartTimeout {
-			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, err)
+			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, sentence{err})
 		}
 	}
 }

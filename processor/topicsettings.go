@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -97,7 +98,7 @@ func (p *Processor) hasCommitted(g *topology.Group) (begun bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("topic %q: %w", topic, err)
 		}
-		err = m.committedIn(topic, partitions, func(_ int32, offset int64) { begun = begun || offset >= 0 })
+		err = m.committedIn(context.Background(), topic, partitions, func(_ int32, offset int64, _ string) { begun = begun || offset >= 0 })
 		if err != nil && !errors.Is(err, sarama.ErrGroupIDNotFound) {
 			return false, fmt.Errorf("offsets of group %s: %w", g.Name, err)
 		}

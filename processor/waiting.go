@@ -107,6 +107,7 @@ func (w *waits) list() []Wait {
 }
 
 func (w *waits) wait(what, place, cause string, patience time.Duration) {
+	cause = asSentence(cause)
 	w.mu.Lock()
 	e := w.open[what]
 	changed := e == nil || e.Cause != cause

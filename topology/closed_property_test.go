@@ -111,13 +111,13 @@ func TestClosedSessionsAreThoseOfALoop(t *testing.T) {
 	random := random(t)
 	for range 400 {
 		gap, grace := 1+random.Int64N(12), random.Int64N(20)
-		records := outOfOrder(random, 60, 1+gap*2, 1+3*(gap+grace))
+		records := outOfOrder(random, 40, 1+gap*2, 1+3*(gap+grace))
 		m := sessionModel{gap: gap, grace: grace, open: map[string]map[[2]int64]int64{}, closed: map[windowOfKey]int64{}}
 		for _, r := range append(slices.Clone(records), timed{"end", 1_000_000}) {
 			m.take(r)
 		}
 		by := topology.Session{Gap: time.Duration(gap) * ms, Grace: time.Duration(grace) * ms}
-		for _, ttl := range []time.Duration{0, time.Duration(gap+grace) * ms, time.Duration(gap+grace+random.Int64N(100)) * ms} {
+		for _, ttl := range []time.Duration{0, time.Duration(gap+grace+random.Int64N(2)*random.Int64N(100)) * ms} {
 			final, _ := finalCounts(t, by, ttl, append(slices.Clone(records), timed{"end", 1_000_000}), random)
 			if diff := gocmp.Diff(m.closed, final); diff != "" {
 				t.Fatalf("%+v, TTL %v, records %v (-want +got):\n%s", by, ttl, records, diff)
@@ -154,9 +154,9 @@ func TestClosedSlidingWindows(t *testing.T) {
 		size, grace := 1+random.Int64N(20), random.Int64N(30)
 		by := topology.Sliding{Size: time.Duration(size) * ms, Grace: time.Duration(grace) * ms}
 		end := timed{"end", 1_000_000}
-		late := append(outOfOrder(random, 60, 1+size, 1+2*(size+grace)), end)
+		late := append(outOfOrder(random, 40, 1+size, 1+2*(size+grace)), end)
 		var first map[windowOfKey]int64
-		for _, ttl := range []time.Duration{0, time.Duration(2*size+grace) * ms, time.Duration(2*size+grace+random.Int64N(100)) * ms} {
+		for _, ttl := range []time.Duration{0, time.Duration(2*size+grace+random.Int64N(2)*random.Int64N(100)) * ms} {
 			final, _ := finalCounts(t, by, ttl, late, random)
 			if first == nil {
 				first = final
@@ -165,7 +165,7 @@ func TestClosedSlidingWindows(t *testing.T) {
 				t.Fatalf("%+v, TTL %v makes a difference, records %v (-without +with):\n%s", by, ttl, late, diff)
 			}
 		}
-		inTime := append(outOfOrder(random, 60, 1+size, 1+grace), end)
+		inTime := append(outOfOrder(random, 40, 1+size, 1+grace), end)
 		byKey, want := map[string][]int64{}, map[windowOfKey]int64{}
 		for _, r := range inTime[:len(inTime)-1] {
 			byKey[r.key] = append(byKey[r.key], r.at)

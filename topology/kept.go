@@ -79,9 +79,6 @@ func (s *kept) state(b *Builder) StateStore {
 func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key codec.Codec[K], value codec.Codec[V], faulty bool) (*kept, Store[K, V]) {
 	s := &kept{name: rows.Name, of: up, table: true, everyChange: rows.EveryChange}
 	n.stores, n.effect = append(n.stores, s), true
-	if b == nil {
-		return s, rows
-	}
 	if err := checkName("store", rows.Name); err != nil {
 		b.wrong("%s of %s: %w", verb, up, err)
 	}

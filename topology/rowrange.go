@@ -24,7 +24,7 @@ func (t *Topology) Prefix(store, text string) (from, to []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %q: prefix %q: %w", store, text, err)
 	}
-	return prefix, following(prefix), nil
+	return prefix, codec.PrefixEnd(prefix), nil
 }
 
 // Windows returns the range of a windowed store's rows, from <= row < to, that are
@@ -81,7 +81,7 @@ func (c WindowedCodec[K]) windows(text string, since, until time.Time) (from, to
 		first = startAt(since)
 	}
 	prefix := appendKey(nil, key)
-	if from, to = startKey(prefix, first), following(prefix); !until.IsZero() {
+	if from, to = startKey(prefix, first), codec.PrefixEnd(prefix); !until.IsZero() {
 		to = startKey(prefix, startAt(until))
 	}
 	return from, to, nil

@@ -40,8 +40,9 @@ const never = math.MaxInt64
 // rows are a task's rows of one store, with what the call under way has written.
 type rows struct {
 	Rows
-	k     *Task
-	state *StateStore
+	k      *Task
+	state  *StateStore
+	expiry *expiry // nil if it has no TTL, or one of windows
 
 	written []Row          // by this call, in order; the last one of a key counts
 	last    map[string]int // the index of a key's last row, once there are many

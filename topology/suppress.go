@@ -76,8 +76,6 @@ func (u Until) wait(w *windowing) (int64, error) {
 		return w.grace, nil
 	case u.Closed: // the end is within the window
 		return w.grace + 1, nil
-	case u.Age == 0:
-		return math.MaxInt64 / 2, nil
 	}
 	return u.Age.Milliseconds(), nil
 }
@@ -114,7 +112,11 @@ func (s *suppression[K, V]) change(it *item[K, V]) error {
 	if err := s.hold(it); err != nil {
 		return err
 	}
-	due, err := s.held.due(now)
+	until := now
+	if !s.until.Closed && s.until.Age == 0 {
+		until = -1 // only its number makes a row go
+	}
+	due, err := s.held.due(until)
 	if err != nil {
 		return err
 	}

@@ -30,13 +30,14 @@ type Task struct {
 	shared      map[*node]any // what the sides of a step share
 	restored    map[string]int64
 	clocks      []*clock
-	stream      *clock // the task's own; nil if no step looks at it
+	stream      *clock // of steps of the program's own; nil if there is none
 	timers      []*timer
 	expiries    []*expiry
 	broken      error // a step could not be started
 
 	// Of the call under way.
 	record   Raw
+	time     int64    // of the record; math.MinInt64 if there is none
 	policies Policies // of the record's topic
 	writes   Writes
 	dirty    []*rows // stores that were written
@@ -54,7 +55,7 @@ type taskInput struct {
 	at       *node
 	policies Policies
 	process  func(time int64) error
-	time     func(r *Raw) int64
+	time     func(r *Raw) (int64, error)
 }
 
 // Writes are the effects of one call, in order. The caller makes them durable.
@@ -131,10 +132,11 @@ func (k *Task) Process(r Raw) (w Writes, err error) {
 	k.record = r
 	return k.call(func() error {
 		k.at, k.policy = in.at, k.policies.Process
-		at := in.time(&k.record)
-		if err := k.reached(at); err != nil {
-			return err
+		at, err := in.time(&k.record)
+		if err != nil {
+			return k.refuse(in.at, k.policies.Decode, err)
 		}
+		k.time = at
 		if err := in.process(at); err != nil {
 			return err
 		}
@@ -142,30 +144,23 @@ func (k *Task) Process(r Raw) (w Writes, err error) {
 	})
 }
 
-// reached moves the task's clock to a record's time before the record is
-// processed: rows that are older than they may be are gone for it.
-func (k *Task) reached(at int64) error {
-	if k.stream == nil {
-		return nil
-	}
-	k.stream.observe(at)
-	return k.expire()
-}
-
 // passed runs what is due now that the record was processed.
 func (k *Task) passed() error {
-	if k.stream == nil {
-		return nil
+	for _, e := range k.expiries {
+		if err := k.expire(e); err != nil {
+			return err
+		}
 	}
-	if err := k.expire(); err != nil {
-		return err
+	if k.stream == nil || k.stream.now == math.MinInt64 {
+		return nil
 	}
 	return k.fire(false, k.stream.now)
 }
 
 // Time returns when a record of one of the group's inputs happened: what the
 // topic's Time function says, else the record's own time. Records of several
-// inputs are given to Process in the order of their times.
+// inputs are given to Process in the order of their times. It is the zero time for
+// a record whose time Process will refuse, which so holds up no other.
 func (k *Task) Time(r Raw) (at time.Time) {
 	in := k.inputs[r.Topic]
 	if in == nil {
@@ -176,7 +171,11 @@ func (k *Task) Time(r Raw) (at time.Time) {
 			at = r.Time
 		}
 	}()
-	return time.UnixMilli(in.time(&r))
+	millis, err := in.time(&r)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
 }
 
 // call runs one call: its writes come out together, or not at all.
