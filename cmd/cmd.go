@@ -43,7 +43,8 @@ type Demo struct {
 	Record func(i int) (topology.Raw, error)
 
 	// Lookup returns the value that the sinks' target holds for a row of a table,
-	// nil if it holds none. Defaults to comparing the sinks' keys only.
+	// nil if it holds none. The key is text, as the table's Format writes it.
+	// Defaults to comparing the sinks' keys only.
 	Lookup func(ctx context.Context, table string, key []byte) (value []byte, err error)
 }
 

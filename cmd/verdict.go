@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,7 +121,7 @@ func (d *demo) compareTable(ctx context.Context, s topology.StateStore, wanted t
 	one.notReplayed = !replayed
 	all := []comparison{one}
 	for _, sink := range s.Sinks {
-		one, err := d.compareSink(ctx, s.Name, sink, wanted)
+		one, err := d.compareSink(ctx, s, sink, wanted)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", sink, err)
 		}
@@ -148,20 +149,25 @@ func (d *demo) text(to texts, store string, key, value []byte) error {
 	return err
 }
 
-func (d *demo) compareSink(ctx context.Context, table string, sink topology.Sink, wanted texts) (comparison, error) {
+func (d *demo) compareSink(ctx context.Context, s topology.StateStore, sink topology.Sink, wanted texts) (comparison, error) {
 	found, lookup := texts{}, d.program.Demo.Lookup
-	for key, err := range sink.Keys(ctx, table) {
+	for held, err := range sink.Keys(ctx, topology.Source{Table: s.Name, Format: s.Format}) {
 		if err != nil {
 			return comparison{}, err
 		}
-		var value []byte
+		if held.Key == nil {
+			found[string(held.Name)] = "of no row"
+			continue
+		}
+		key, _, err := d.topology.Format(topology.Raw{Key: held.Key, Position: topology.Position{Topic: s.Name}})
+		if err != nil {
+			return comparison{}, err
+		}
+		found[key] = ""
 		if lookup != nil {
-			if value, err = lookup(ctx, table, key); err != nil {
+			if found[key], err = d.lookedUp(ctx, s, key, held.Key, wanted[key]); err != nil {
 				return comparison{}, err
 			}
-		}
-		if err := d.text(found, table, key, value); err != nil {
-			return comparison{}, err
 		}
 	}
 	if lookup == nil { // keys only
@@ -174,6 +180,42 @@ func (d *demo) compareSink(ctx context.Context, table string, sink topology.Sink
 	c := compared(sink.String(), wanted, found)
 	c.keysOnly = lookup == nil
 	return c, nil
+}
+
+// lookedUp returns what the target of a sink holds for a row: the wanted text, if
+// that is how it is written there, else what is found.
+func (d *demo) lookedUp(ctx context.Context, s topology.StateStore, key string, data []byte, wanted string) (string, error) {
+	name := data
+	if s.Format.Key != nil {
+		var err error
+		if name, err = s.Format.Key(nil, data); err != nil {
+			return "", err
+		}
+	}
+	found, err := d.program.Demo.Lookup(ctx, s.Name, name)
+	if err != nil {
+		return "", err
+	}
+	want, err := d.topology.Parse(s.Name, key, []byte(wanted))
+	if err != nil || found == nil {
+		return string(found), nil // nothing is wanted
+	}
+	written := want.Value
+	if s.Format.Value != nil {
+		if written, err = s.Format.Value(nil, want.Value); err != nil {
+			return "", err
+		}
+	}
+	if bytes.Equal(written, found) || sameJSON(written, found) {
+		return wanted, nil
+	}
+	return string(found), nil
+}
+
+// sameJSON reports whether two texts are one JSON value but for white space.
+func sameJSON(a, b []byte) bool {
+	var x, y bytes.Buffer
+	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
 }
 
 // compared compares rows with what they should be.

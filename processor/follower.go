@@ -21,6 +21,7 @@ import (
 // Its goroutine owns all fields but end, which commits move.
 type follower struct {
 	*kept
+	id      sinkID
 	sink    topology.Sink
 	from    topology.Source
 	ctx     context.Context
@@ -42,15 +43,16 @@ type follower struct {
 	rows  coalescer
 }
 
-const (
-	stepRows  = 1000
-	stepBytes = 1 << 20
-	idleStep  = time.Second // how often an idle target is asked whether it still stands there
-)
+// idleStep is how often an idle target is asked whether it still stands there.
+const idleStep = time.Second
 
-func newFollower(k *kept, sink topology.Sink) *follower {
+func newFollower(k *kept, id sinkID, sink topology.Sink) *follower {
 	f := &follower{
-		kept: k, sink: sink, from: topology.Source{Table: k.Name, Partition: k.partition},
+		kept: k, id: id, sink: sink,
+		from: topology.Source{
+			Table: k.Name, Partition: k.partition, Format: k.Format,
+			Owner: topology.Owner{Application: k.topology.Application()},
+		},
 		wake: make(chan struct{}, 1),
 	}
 	f.ctx, f.cancel = context.WithCancel(k.session.ctx)
@@ -62,6 +64,9 @@ func (t *task) follow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
 			f.end.Store(k.store.Position())
+			if cluster := k.cluster.Load(); cluster != nil {
+				f.from.Owner.Cluster = *cluster
+			}
 			f.running.Go(f.run)
 		}
 	}
@@ -126,13 +131,19 @@ func (f *follower) run() {
 }
 
 // trouble says what the follower is waiting for. A target that has never
-// answered ends the instance: after StartTimeout, and at once if it refuses.
+// answered ends the instance: after StartTimeout, and at once if it refuses. So
+// does, at any time, one that belongs to somebody else, or never takes a row.
 func (f *follower) trouble(err error) {
+	var row *topology.RowError
+	if errors.Is(err, topology.ErrForeign) || errors.As(err, &row) {
+		f.fail(&startError{err})
+		return
+	}
 	text := err.Error()
 	f.err.Store(&text)
 	f.moved.ring()
 	f.waits.set("sink "+f.sink.String(), f.String(), err)
-	if f.reached(f.sink) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
+	if f.reached(f.id) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
 		return
 	}
 	var refused *topology.RefusedError
@@ -146,7 +157,7 @@ func (f *follower) trouble(err error) {
 
 // once opens the target and follows until something is wrong.
 func (f *follower) once() error {
-	if f.epoch == 0 && f.reached(f.sink) {
+	if f.epoch == 0 && f.reached(f.id) {
 		if err := f.owns(); err != nil {
 			return err // whoever has fenced us may do so
 		}
@@ -156,10 +167,14 @@ func (f *follower) once() error {
 		return err
 	}
 	f.epoch = stands.Epoch
-	f.reach(f.sink)
+	f.reach(f.id)
+	lost := stands.Position != "" || f.place != (place{}) // else it is filled for the first time
 	if f.place, err = f.locate(stands.Position); err != nil {
 		if err := f.owns(); err != nil {
 			return err // our table may be older than what the target has had
+		}
+		if lost {
+			f.counts.sinkRebuilds.Add(1)
 		}
 		f.log.Info("sink is rebuilt from the table", "sink", f.sink.String(), "partition", f.partition, "reason", err)
 		if err := f.rebuild(stands.Position); err != nil {
@@ -207,8 +222,13 @@ func (f *follower) catchUp(end int64) error {
 			if offset >= end {
 				return nil // committed meanwhile: the table may not have it yet
 			}
-			c.add(topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.Changelog, Partition: f.partition, Offset: offset}})
-			if !c.full() {
+			row := topology.Raw{Key: r.Key, Value: r.Value, Time: t, Position: topology.Position{Topic: f.Changelog, Partition: f.partition, Offset: offset}}
+			if !c.fits(row) {
+				if err := f.step(offset, c.take()); err != nil {
+					return err
+				}
+			}
+			if c.add(row); !c.full() {
 				return nil
 			}
 			return f.step(offset+1, c.take())
@@ -217,16 +237,18 @@ func (f *follower) catchUp(end int64) error {
 			f.tried = max(f.tried, end)
 			return fmt.Errorf("%w: %w", topology.ErrGap, err) // its position cannot be read from any more
 		}
-		if err != nil {
-			return err
-		}
-		if next = min(next, end); next == at && stable >= end {
+		if next = min(next, end); err == nil && next == at && stable >= end {
 			next = end // the rest was compacted away
 		}
-		if next > at || len(c.rows) > 0 {
-			if err := f.step(next, c.take()); err != nil {
-				return err
-			}
+		if err == nil && (next > at || len(c.rows) > 0) {
+			err = f.step(next, c.take())
+		}
+		if errors.Is(err, topology.ErrTooLarge) {
+			c.narrow()
+			next, err = f.place.offset, nil // once more from there, in smaller steps
+		}
+		if err != nil {
+			return err
 		}
 		if at = next; f.ctx.Err() != nil {
 			return f.ctx.Err()
@@ -239,19 +261,20 @@ func (f *follower) catchUp(end int64) error {
 func (f *follower) step(to int64, rows []topology.Raw) error {
 	f.tried = max(f.tried, to)
 	next := place{source: f.source, offset: to, at: time.Now()}
-	if err := f.apply(f.place.String(), next.String(), rows); err != nil {
+	if err := f.apply(f.place.String(), next.String(), rows, nil); err != nil {
 		return err
 	}
 	f.place = next
 	f.done.Store(to)
 	f.moved.ring()
+	f.rows.widen()
 	return nil
 }
 
 // apply makes one step, however often it takes to know that it is made: a late
-// copy of it finds a position that has moved on.
-func (f *follower) apply(from, to string, rows []topology.Raw) error {
-	batch := topology.Batch{Source: f.from, Epoch: f.epoch, From: from, To: to, Rows: rows}
+// copy of it finds a position that has moved on. Stale are names to delete.
+func (f *follower) apply(from, to string, rows []topology.Raw, stale [][]byte) error {
+	batch := topology.Batch{Source: f.from, Epoch: f.epoch, From: from, To: to, Rows: rows, Stale: stale}
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := f.sink.Apply(f.ctx, batch)
 		switch {
@@ -259,7 +282,9 @@ func (f *follower) apply(from, to string, rows []topology.Raw) error {
 			f.counts.sinkSteps.Add(1)
 			f.counts.sinkRows.Add(int64(len(rows)))
 			return nil
-		case errors.Is(err, topology.ErrFenced) || errors.Is(err, topology.ErrGap):
+		case errors.Is(err, topology.ErrTooLarge) && len(rows) == 1 && len(stale) == 0:
+			err = fmt.Errorf("%s: %s: %w", f.sink, f.from, &topology.RowError{Key: rows[0].Key, Err: err})
+		case errors.Is(err, topology.ErrFenced) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrTooLarge):
 			return err
 		case f.ctx.Err() != nil:
 			return f.ctx.Err()
@@ -269,45 +294,4 @@ func (f *follower) apply(from, to string, rows []topology.Raw) error {
 			return err
 		}
 	}
-}
-
-// A coalescer keeps the last row of each key.
-type coalescer struct {
-	rows []topology.Raw
-	last map[string]int
-	size int
-	seen int
-}
-
-func (c *coalescer) add(r topology.Raw) {
-	if c.last == nil {
-		c.last = make(map[string]int, stepRows)
-	}
-	c.seen++
-	if i, ok := c.last[string(r.Key)]; ok {
-		c.size += len(r.Value) - len(c.rows[i].Value)
-		c.rows[i] = r
-		return
-	}
-	c.last[string(r.Key)] = len(c.rows)
-	c.rows = append(c.rows, r)
-	c.size += len(r.Key) + len(r.Value)
-}
-
-func (c *coalescer) full() bool {
-	return len(c.rows) >= stepRows || c.size > stepBytes || c.seen >= 20*stepRows
-}
-
-// take returns the rows, which are valid until the next add.
-func (c *coalescer) take() []topology.Raw {
-	rows := c.rows
-	c.rows, c.size, c.seen = c.rows[:0], 0, 0
-	clear(c.last)
-	return rows
-}
-
-// reset lets go of the fetched records.
-func (c *coalescer) reset() {
-	clear(c.rows[:cap(c.rows)])
-	c.take()
 }

@@ -29,8 +29,8 @@ type kept struct {
 func newKept(t *task, of *topology.StateStore) *kept {
 	k := &kept{task: t, StateStore: of}
 	k.left.Store(-1)
-	for _, sink := range k.Sinks {
-		k.followers = append(k.followers, newFollower(k, sink))
+	for n, sink := range k.Sinks {
+		k.followers = append(k.followers, newFollower(k, sinkID{k.Name, n}, sink))
 	}
 	return k
 }

@@ -42,7 +42,7 @@ func writeMetrics(w io.Writer, s Status) {
 		{"restored_total", "Changelog records read by restores.", s.Counts.Restored},
 		{"sink_rows_total", "Rows written to sinks.", s.Counts.SinkRows},
 		{"sink_steps_total", "Batches written to sinks.", s.Counts.SinkSteps},
-		{"sink_rebuilds_total", "Times that a target had lost its place.", s.Counts.SinkRebuilds},
+		{"sink_rebuilds_total", "Times that a target had lost its place, and was filled again. The first filling does not count.", s.Counts.SinkRebuilds},
 	} {
 		family(c.name, "counter", c.help)
 		fmt.Fprintf(&text, "tidemark_%s %v\n", c.name, c.value)

@@ -36,7 +36,7 @@ type Processor struct {
 	mu      sync.Mutex
 	members []*member
 	globals *globals
-	sinks   map[topology.Sink]bool // that have answered
+	sinks   map[sinkID]bool // that have answered
 }
 
 // New returns a processor. It contacts nothing; the error lists every setting
@@ -49,7 +49,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
+	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
 	return p, nil
 }
 
@@ -200,14 +200,21 @@ func (p *Processor) closeSinks() error {
 	return errors.Join(errs...)
 }
 
+// A sinkID names a sink of a store by its place among them: sinks are compared by
+// nobody, they may be of any type.
+type sinkID struct {
+	store string
+	n     int
+}
+
 // reached tells whether a sink has ever answered; reach notes that it has.
-func (p *Processor) reached(s topology.Sink) bool {
+func (p *Processor) reached(s sinkID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sinks[s]
 }
 
-func (p *Processor) reach(s topology.Sink) {
+func (p *Processor) reach(s sinkID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sinks[s] = true

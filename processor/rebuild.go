@@ -50,11 +50,19 @@ func (f *follower) locate(position string) (place, error) {
 	return p, nil
 }
 
+// A rebuild is one on its way: steps from the position at which the target was
+// found to the goal, which only the last one reaches.
+type rebuild struct {
+	*follower
+	position string
+	goal     place
+	steps    int
+}
+
 // rebuild writes the table as it is now, and first deletes what is not in it.
 // It takes the rows from the table and not from the changelog, where a key's
 // older values may still stand, and the target would show them.
 func (f *follower) rebuild(position string) error {
-	f.counts.sinkRebuilds.Add(1)
 	snap, err := f.store.Snapshot()
 	if err != nil {
 		return err
@@ -63,71 +71,104 @@ func (f *follower) rebuild(position string) error {
 	if snap.Position < f.tried {
 		return fmt.Errorf("table is at %d, target may be at %d", snap.Position, f.tried) // not yet saved
 	}
-	goal, n := place{f.source, snap.Position, time.Now()}, 0
-	next := func(rows []topology.Raw, to string) error {
-		if to == "" {
-			to = goal.String() + "+" + strconv.Itoa(n)
-		}
-		n++
-		err := f.apply(position, to, rows)
-		position = to
-		return err
-	}
-	if err := next(nil, ""); err != nil {
+	r := &rebuild{follower: f, position: position, goal: place{f.source, snap.Position, time.Now()}}
+	if err := r.write(nil, nil, false); err != nil {
 		return err
 	}
 	f.tried = max(f.tried, snap.Position)
 	c := &f.rows
 	defer c.reset()
-	add := func(r topology.Raw) error {
-		if c.add(r); !c.full() {
-			return nil
-		}
-		return next(c.take(), "")
-	}
-	if err := f.sweep(snap, add); err != nil {
+	if err := r.sweep(snap); err != nil {
 		return err
 	}
-	if err := next(c.take(), ""); err != nil {
-		return err
-	}
-	for r, err := range snap.Rows(nil, nil) {
+	for row, err := range snap.Rows(nil, nil) {
 		if err != nil {
 			return err
 		}
-		if err := add(topology.Raw{Key: r.Key, Value: r.Value, Time: time.UnixMilli(r.Time)}); err != nil {
+		if err := r.add(topology.Raw{Key: row.Key, Value: row.Value, Time: time.UnixMilli(row.Time)}); err != nil {
 			return err
 		}
 	}
-	if err := next(c.take(), goal.String()); err != nil {
+	if err := r.write(c.take(), nil, true); err != nil {
 		return err
 	}
-	f.place = goal
+	f.place = r.goal
 	return nil
 }
 
-// sweep deletes what the target holds of the partition and the table does not.
-// It needs to know whose a key is.
-func (f *follower) sweep(snap *store.Snapshot, remove func(topology.Raw) error) error {
-	if strays, err := f.strays(f.ctx, 0); err != nil || strays {
+// add writes a row, with others.
+func (r *rebuild) add(row topology.Raw) error {
+	c := &r.rows
+	if !c.fits(row) {
+		if err := r.write(c.take(), nil, false); err != nil {
+			return err
+		}
+	}
+	if c.add(row); !c.full() {
+		return nil
+	}
+	return r.write(c.take(), nil, false)
+}
+
+// write makes a step, in several if it is too large for the sink.
+func (r *rebuild) write(rows []topology.Raw, stale [][]byte, last bool) error {
+	to := r.goal.String()
+	if !last {
+		to += "+" + strconv.Itoa(r.steps)
+	}
+	err := r.apply(r.position, to, rows, stale)
+	if n, m := len(rows)/2, len(stale)/2; errors.Is(err, topology.ErrTooLarge) && n+m > 0 {
+		if err := r.write(rows[:n], stale[:m], false); err != nil {
+			return err
+		}
+		return r.write(rows[n:], stale[m:], last)
+	}
+	if err == nil {
+		r.position = to
+		r.steps++
+	}
+	return err
+}
+
+// sweep deletes what the target holds of the partition and the table does not, and
+// what is no row of the table at all. It needs to know whose a key is.
+func (r *rebuild) sweep(snap *store.Snapshot) error {
+	stray, err := r.strays(r.ctx, 0)
+	if err != nil {
 		return err
 	}
-	for key, err := range f.sink.Keys(f.ctx, f.from.Table) {
+	var stale [][]byte
+	for held, err := range r.sink.Keys(r.ctx, r.from) {
 		if err != nil {
 			return err
 		}
-		if partitionOfRow(f.StateStore, key, f.partitions) != f.partition {
+		if held.Key == nil {
+			if stale = append(stale, held.Name); len(stale) < stepRows {
+				continue
+			}
+			if err := r.write(nil, stale, false); err != nil {
+				return err
+			}
+			stale = nil
 			continue
 		}
-		has, err := snap.Has(key)
+		if stray || partitionOfRow(r.StateStore, held.Key, r.partitions) != r.partition {
+			continue
+		}
+		has, err := snap.Has(held.Key)
 		if err != nil {
 			return err
 		}
 		if !has {
-			if err := remove(topology.Raw{Key: key}); err != nil {
+			if err := r.add(topology.Raw{Key: held.Key}); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if len(stale) > 0 {
+		if err := r.write(nil, stale, false); err != nil {
+			return err
+		}
+	}
+	return r.write(r.rows.take(), nil, false)
 }

@@ -1,7 +1,9 @@
 package processor_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -310,18 +312,29 @@ func (s *stage) compareRow(line int, key []byte) {
 		s.t.Errorf("line %d: got %s (%d), want %s", line, got, answer.Code, want)
 	}
 	eventually(s.t, func() error {
-		r := topology.Raw{Key: key, Position: topology.Position{Topic: name}}
 		value, err := s.redis.Get(s.t.Context(), name+":"+string(key)).Bytes()
-		if err == nil {
-			r.Value = value
-		} else if !errors.Is(err, redis.Nil) {
+		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		if got := topologytest.Line(s.t, s.topo, r); got != want {
+		if got := s.redisLine(string(key), value); got != want {
 			return fmt.Errorf("line %d: Redis has %s, want %s", line, got, want)
 		}
 		return nil
 	})
+}
+
+// redisLine writes what Redis holds under a key: JSON, for who reads it there.
+func (s *stage) redisLine(key string, value []byte) string {
+	s.t.Helper()
+	missing := topologytest.Line(s.t, s.topo, topology.Raw{Key: []byte(key), Position: topology.Position{Topic: s.topo.Stores()[0]}})
+	if value == nil {
+		return missing
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, value); err != nil {
+		return fmt.Sprintf("%s holds %q", s.head(missing), value)
+	}
+	return s.head(missing) + " = " + text.String()
 }
 
 // compareTopics compares what was written to the changelog and to outputs with
@@ -446,9 +459,7 @@ func (s *stage) compareRedis() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		line := topologytest.Line(s.t, s.topo, topology.Raw{
-			Key: []byte(strings.TrimPrefix(key, name+":")), Value: value, Position: topology.Position{Topic: name},
-		})
+		line := s.redisLine(strings.TrimPrefix(key, name+":"), value)
 		got[s.head(line)] = line
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -71,7 +71,7 @@ type Counts struct {
 	Restored     int64         `json:"restored"`      // changelog records read by restores
 	SinkRows     int64         `json:"sink_rows"`     // rows written to sinks
 	SinkSteps    int64         `json:"sink_steps"`    // batches written to sinks
-	SinkRebuilds int64         `json:"sink_rebuilds"` // times that a target had lost its place
+	SinkRebuilds int64         `json:"sink_rebuilds"` // times that a target had lost its place, and was filled again
 }
 
 // TaskStatus is what a task is doing with one of its tables, and how far its

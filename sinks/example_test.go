@@ -23,7 +23,7 @@ func ExampleRedis() {
 	sink := &sinks.Redis{Addr: server.Addr()}
 	defer sink.Close()
 
-	hellos := topology.Source{Table: "hello-state-store", Partition: 0}
+	hellos := topology.Source{Table: "hello-state-store", Owner: topology.Owner{Application: "hello", Cluster: "MkU3OEVBNTcwNTJENDM2Qk"}}
 	place, err := sink.Open(ctx, hellos, 0)
 	if err != nil {
 		fmt.Println(err)
@@ -41,5 +41,6 @@ func ExampleRedis() {
 	// <nil>
 	// hello-state-store:testid-01
 	// tidemark:fence:hello-state-store:0
+	// tidemark:owner:hello-state-store
 	// {"state":"HAPPY"} <nil>
 }

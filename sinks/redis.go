@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -23,13 +21,18 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// Redis keeps each row in the string key "<category>:<row key>", as the table's
-// codec wrote it. A colon or backslash within the category is escaped with a
-// backslash, so that two keys never collide. Use one value, and one category,
-// for one table.
+// Redis keeps each row in the string key "<category>:<row key>". Both parts are
+// text, as the command line prints it: a string is itself, a number is decimal, a
+// struct is JSON, and the row of a window is "<category>:<key>:<start>" with the
+// start in RFC 3339, or "<category>:<key>:<start>/<end>" for sliding windows and
+// sessions. What codec.Bytes has written stays as it is. A colon or backslash
+// within the category is escaped with a backslash, so that two keys never collide.
+// Use one value, and one category, for one table. docs/redis.md says the rest.
 //
-// Beside the rows lies a hash for each partition, the fence, with the fields
-// epoch and position: "tidemark:fence:<table>:<partition>", or
+// The hash "tidemark:owner:<category>" says whose the category is: one table of
+// one application on one Kafka cluster; everybody else is refused. A fence for
+// each partition holds its epoch, position and format:
+// "tidemark:fence:<table>:<partition>", or
 // "tidemark:fence:<table>:<category>:<partition>" if the category is not the
 // table's name. A step is one script: a reader sees all of it or nothing, and
 // the server does nothing else meanwhile, so keep steps near 1,000 rows.
@@ -37,9 +40,9 @@ import (
 // A call that waits for the server ends with its answer, a timeout or the
 // deadline of its context, and not at once when that is cancelled.
 //
-// It writes to one server, Redis 5 or later; Cluster and Sentinel are not
-// supported yet. The server's maxmemory-policy must be noeviction: an evicted
-// row is missing until it changes again.
+// It writes to one server, Redis 5 or later, or Valkey; Cluster and Sentinel are
+// not supported yet. A server that has a maxmemory and would evict keys without a
+// TTL is refused: a row would be missing until it changes again.
 type Redis struct {
 	// Addr is "host:port" or a URL: redis://user:password@host:port/database,
 	// rediss:// for TLS. Required.
@@ -48,9 +51,26 @@ type Redis struct {
 	// Category defaults to the name of the table's store. "tidemark" is taken.
 	Category string
 
+	// Raw keeps the bytes of the table's codecs instead of text.
+	Raw bool
+
+	// Key returns what stands for a row's key behind the category, from the bytes of
+	// its codec. It must give each row a name of its own: two rows that come to one are
+	// an error. So that this is known, and keys can be found again, the hash
+	// "tidemark:keys:<category>" holds the row of each name. Defaults to text.
+	Key func(key []byte) (string, error)
+
+	// Value returns what is kept for a row's value, from the bytes of its codec.
+	// Defaults to text.
+	Value func(value []byte) ([]byte, error)
+
+	// Version is of Key and Value: with another one the table is written again.
+	Version string
+
 	// Options are for TLS, users and tuning. What Addr says goes before them, and
-	// the client's own retries are always off. Timeouts default to 3 seconds, the
-	// pool to 128 connections, of which each partition uses one at a time.
+	// the client's own retries are always off. Timeouts default to 3 seconds, and
+	// longer for large steps; the pool to 128 connections, of which each partition
+	// uses one at a time.
 	Options *redis.UniversalOptions
 
 	mu     sync.Mutex
@@ -91,9 +111,14 @@ func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (to
 	if err != nil {
 		return topology.Place{}, err
 	}
-	place, err := s.open(ctx, r.fence(from), epoch)
+	place, err := s.open(ctx, r.layout(from), epoch)
 	if err != nil {
-		return topology.Place{}, s.explain("open "+from.String(), s.greeting(ctx, err))
+		err = s.greeting(ctx, err)
+	} else {
+		err = s.look(ctx)
+	}
+	if err != nil {
+		return topology.Place{}, s.explain("open "+from.String(), err)
 	}
 	return place, nil
 }
@@ -104,35 +129,33 @@ func (r *Redis) Apply(ctx context.Context, batch topology.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := s.apply(ctx, r.fence(batch.Source), r.prefix(batch.Table), batch); err != nil {
+	if s.evicts.Load() != nil {
+		err = s.look(ctx)
+	}
+	if err == nil {
+		err = s.apply(ctx, r.layout(batch.Source), batch)
+	}
+	if err != nil {
 		return s.explain("apply to "+batch.String(), err)
 	}
+	_ = s.look(ctx) // the next step says what it has seen
 	return nil
 }
 
 // Keys implements [topology.Sink]. It looks at every key of the database, also
 // at those of others.
-func (r *Redis) Keys(ctx context.Context, table string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		s, err := r.connected(table)
+func (r *Redis) Keys(ctx context.Context, of topology.Source) iter.Seq2[topology.Held, error] {
+	return func(yield func(topology.Held, error) bool) {
+		s, err := r.connected(of.Table)
 		if err != nil {
-			yield(nil, err)
+			yield(topology.Held{}, err)
 			return
 		}
-		prefix := r.prefix(table)
-		match := globEscaper.Replace(prefix) + "*"
-		for cursor := uint64(0); ; {
-			keys, next, err := s.client.Scan(ctx, cursor, match, 1000).Result()
+		for held, err := range s.keys(ctx, r.layout(of)) {
 			if err != nil {
-				yield(nil, s.explain("list "+table, err))
-				return
+				err = s.explain("list "+of.Table, err)
 			}
-			for _, key := range keys {
-				if !yield([]byte(strings.TrimPrefix(key, prefix)), nil) {
-					return
-				}
-			}
-			if cursor = next; cursor == 0 {
+			if !yield(held, err) || err != nil {
 				return
 			}
 		}
@@ -180,20 +203,4 @@ func (r *Redis) category(table string) string {
 		return r.Category
 	}
 	return table
-}
-
-// prefix returns what the keys of all rows of a table begin with. No prefix
-// begins with another: an escaped category has no colon without a backslash.
-func (r *Redis) prefix(table string) string {
-	return keyEscaper.Replace(r.category(table)) + ":"
-}
-
-// fence returns the key of a partition's epoch and position. It is no row's key,
-// because no row is of the category "tidemark".
-func (r *Redis) fence(of topology.Source) string {
-	name := reserved + ":fence:" + keyEscaper.Replace(of.Table) + ":"
-	if category := r.category(of.Table); category != of.Table {
-		name += keyEscaper.Replace(category) + ":"
-	}
-	return name + strconv.Itoa(int(of.Partition))
 }

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	miniserver "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
@@ -82,6 +84,7 @@ func TestRedisRefusals(t *testing.T) {
 		{"-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?", "leave it out"},
 		{"-NOPERM this user has no permissions to run the 'evalsha' command", "+evalsha"},
 		{"-ERR The user executing the script can't run this command or subcommand script: f68, on @user_script:12.", "+mset"},
+		{"-ERR ACL failure in script: User sinks has no permissions to run the 'mset' command script: f68, on @user_script:12.", "+mset"},
 		{"-WRONGTYPE Operation against a key holding the wrong kind of value", "delete it"},
 		{"-ERR Error running script (call to f_34c): @user_script:9: WRONGTYPE Operation against a key", "delete it"},
 		{"-ERR unknown command `EVALSHA`, with args beginning with: `hidden`, `1`, ", "EVALSHA"},
@@ -108,7 +111,7 @@ func TestRedisRefusals(t *testing.T) {
 			expect(t, "open "+url, open, addr, c.line, c.cure)
 			apply := sink.Apply(t.Context(), topology.Batch{Source: from, Epoch: 1, To: "1"})
 			expect(t, "apply to "+url, apply, addr, c.line, c.cure)
-			for _, keys := range sink.Keys(t.Context(), "hello") {
+			for _, keys := range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {
 				expect(t, "keys of "+url, keys, addr, c.line, c.cure)
 			}
 		}
@@ -145,6 +148,54 @@ func TestRedisHangsUp(t *testing.T) {
 	expect(t, "no server", err, addr, "", "")
 }
 
+// A password of a letter is not looked for in words.
+func TestRedisMasksShortPasswords(t *testing.T) {
+	addr := answering(t, "-ERR something in a script: 's' is not a password, \"s\" neither", false)
+	_, err := newRedis(t, "redis://:s@"+addr).Open(t.Context(), topology.Source{Table: "hello"}, 0)
+	if err == nil || !strings.Contains(err.Error(), "something in a script: *** is not a password, *** neither") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// The port of a Sentinel is named as such.
+func TestRedisIsASentinel(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.Server().SetPreHook(func(c *miniserver.Peer, cmd string, _ ...string) bool {
+		if cmd == "INFO" {
+			c.WriteBulk("# Server\r\nredis_mode:sentinel\r\n")
+		} else {
+			c.WriteError("ERR unknown command '" + cmd + "', with args beginning with: 'x' ")
+		}
+		return true
+	})
+	_, err := newRedis(t, server.Addr()).Open(t.Context(), topology.Source{Table: "hello"}, 0)
+	expect(t, "a Sentinel", err, server.Addr(), "-ERR unknown command", "port of a Sentinel")
+}
+
+// One side speaks TLS and the other does not.
+func TestRedisSpeaksTLSOnOneSide(t *testing.T) {
+	certificate, _ := selfSigned(t)
+	wants := miniredis.NewMiniRedis()
+	if err := wants.StartTLS(&tls.Config{Certificates: []tls.Certificate{certificate}}); err != nil {
+		t.Fatal(err)
+	}
+	defer wants.Close()
+	_, err := newRedis(t, wants.Addr()).Open(t.Context(), topology.Source{Table: "hello"}, 0)
+	if err == nil || !strings.Contains(err.Error(), "rediss://") {
+		t.Errorf("plain to TLS: %v", err)
+	}
+
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // as Redis is to what it takes for the begin of a line
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	sink := newRedis(t, "rediss://"+silent.Addr().String()+"?dial_timeout=100ms")
+	if _, err := sink.Open(t.Context(), topology.Source{Table: "hello"}, 0); err == nil || !strings.Contains(err.Error(), "redis:// instead of rediss://") {
+		t.Errorf("TLS to plain: %v", err)
+	}
+}
+
 func TestRealRedisRefusals(t *testing.T) {
 	url := realRedis(t)
 	client := reader(t, url)
@@ -154,7 +205,7 @@ func TestRealRedisRefusals(t *testing.T) {
 	}
 	name := func(s string) string { return "sinks-test-" + s }
 	for user, rules := range map[string][]string{
-		"enough":  {"~hello:*", "~tidemark:fence:*", "+eval", "+evalsha", "+hmget", "+hset", "+time", "+mset", "+unlink", "+scan", "+select"},
+		"enough":  {"~hello:*", "~tidemark:*", "+eval", "+evalsha", "+hmget", "+hset", "+time", "+mset", "+unlink", "+scan", "+select"},
 		"nothing": {"~*", "+select"},
 		"no-mset": {"~*", "+@all", "-mset"},
 		"no-keys": {"~tidemark:*", "+@all"},
@@ -175,7 +226,7 @@ func TestRealRedisRefusals(t *testing.T) {
 			Source: topology.Source{Table: "hello"}, Epoch: place.Epoch,
 			From: place.Position, To: place.Position, Rows: []topology.Raw{row("a", "1"), {Key: []byte("b")}},
 		})
-		for range sink.Keys(t.Context(), "hello") {
+		for range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {
 		}
 		return err
 	}

@@ -1,12 +1,13 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,15 +32,10 @@ func newScript(source string) script {
 	return script{redis.NewScript(source).Hash(), source}
 }
 
-// call returns the arguments of a call.
-func (s script) call(fence string, args ...any) []any {
-	return append([]any{"evalsha", s.hash, 1, fence}, args...)
-}
-
-// run sends a call once, and returns an answer of n values, or none. A server
-// that does not know the script, as it has started again, has done nothing: it
-// is sent the text. run writes that into call.
-func (s script) run(ctx context.Context, client *redis.Client, call []any, n int) ([]string, error) {
+// run sends a call once, and returns its answer. A server that does not know the
+// script, as it has started again, has done nothing: it is sent the text. run
+// writes that into call.
+func (s script) run(ctx context.Context, client *redis.Client, call []any) ([]string, error) {
 	cmd := redis.NewStringSliceCmd(ctx, call...)
 	err := client.Process(ctx, cmd)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -47,10 +43,7 @@ func (s script) run(ctx context.Context, client *redis.Client, call []any, n int
 		cmd = redis.NewStringSliceCmd(ctx, call...)
 		err = client.Process(ctx, cmd)
 	}
-	if held := cmd.Val(); err != nil || len(held) == n || len(held) == 0 {
-		return held, err
-	}
-	return nil, fmt.Errorf("an answer of %d values instead of %d", len(cmd.Val()), n)
+	return cmd.Val(), err
 }
 
 // A server is one connected Redis. It is safe for concurrent use.
@@ -58,22 +51,23 @@ type server struct {
 	client   *redis.Client
 	dial     func(context.Context) (net.Conn, error)
 	name     string // for errors
-	password string // to keep it out of them
+	tls      bool
+	username string
+	password string // also to keep it out of errors
+
+	bulk   atomic.Int64 // the most bytes of a name or a value
+	looked atomic.Int64 // when look last asked, in nanoseconds since 1970
+	evicts atomic.Pointer[string]
 }
 
 func newServer(o *redis.Options) *server {
-	s := &server{name: serverName(o), password: o.Password}
+	s := &server{name: serverName(o), username: o.Username, password: o.Password, tls: o.TLSConfig != nil}
+	s.bulk.Store(512 << 20)
 	dial := o.Dialer
 	if dial == nil {
 		dial = redis.NewDialer(o)
 	}
-	s.dial = func(ctx context.Context) (net.Conn, error) {
-		conn, err := dial(ctx, o.Network, o.Addr)
-		if o.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w: does the server speak TLS at this port?", err)
-		}
-		return conn, err
-	}
+	s.dial = func(ctx context.Context) (net.Conn, error) { return dial(ctx, o.Network, o.Addr) }
 	o.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := s.dial(ctx)
 		if err != nil {
@@ -101,11 +95,20 @@ func (unconnected) SetWriteDeadline(time.Time) error { return nil }
 
 // open calls the script of this name once; for a new epoch twice, and again if
 // another owner came in between.
-func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.Place, error) {
-	call := func(args ...any) (held [3]string, err error) {
-		answer, err := openScript.run(ctx, s.client, openScript.call(fence, args...), len(held))
-		copy(held[:], answer)
-		return held, err
+func (s *server) open(ctx context.Context, l layout, epoch int64) (topology.Place, error) {
+	call := func(args ...any) (held []string, err error) {
+		owner := l.from.Owner
+		all := []any{"evalsha", openScript.hash, 2, l.fence, l.owner, owner.Application, owner.Cluster, l.from.Table, l.format}
+		held, err = openScript.run(ctx, s.client, append(all, args...))
+		switch {
+		case err != nil:
+			return nil, err
+		case len(held) == 4 && held[0] == "foreign":
+			return nil, l.foreign(held[1:])
+		case len(held) != 3:
+			return nil, fmt.Errorf("an answer of %d values instead of 3", len(held))
+		}
+		return held, nil
 	}
 	if epoch != 0 {
 		held, err := call(strconv.FormatInt(epoch, 10))
@@ -136,12 +139,31 @@ func (s *server) open(ctx context.Context, fence string, epoch int64) (topology.
 	}
 }
 
-func (s *server) apply(ctx context.Context, fence, prefix string, batch topology.Batch) error {
+func (s *server) apply(ctx context.Context, l layout, batch topology.Batch) error {
 	call := steps.Get().(*step)
 	defer call.release()
-	held, err := stepScript.run(ctx, s.client, call.fill(fence, prefix, batch), 2)
-	if err != nil || len(held) == 0 {
+	if err := call.fill(&l, &batch, int(s.bulk.Load())); err != nil {
 		return err
+	}
+	client := s.client
+	if call.size > largeStep {
+		client = client.WithTimeout(client.Options().ReadTimeout + time.Duration(call.size/slowest)*time.Second)
+	}
+	held, err := stepScript.run(ctx, client, call.args)
+	switch {
+	case err != nil && s.refusesBulk(ctx, call.most, err):
+		s.bulk.Store(int64(call.most) - 1)
+		return cmp.Or(call.fill(&l, &batch, call.most-1), err) // it names the row
+	case err != nil:
+		return err
+	case len(held) == 0:
+		return nil
+	case held[0] == "foreign" && len(held) == 4:
+		return l.foreign(held[1:])
+	case held[0] == "collides" && len(held) == 4:
+		return &topology.RowError{Key: []byte(held[3])[1:], Err: fmt.Errorf("its name %q is that of the row %.100q too: the sink's Key must give each row a name of its own", held[1], held[2][1:])}
+	case len(held) != 2:
+		return fmt.Errorf("an answer of %d values instead of 2", len(held))
 	}
 	epoch, _ := strconv.ParseInt(held[0], 10, 64) // not a number: damaged, so a gap
 	switch {
@@ -154,6 +176,11 @@ func (s *server) apply(ctx context.Context, fence, prefix string, batch topology
 			topology.ErrGap, held[0], held[1], batch.Epoch, batch.From, batch.To)
 	}
 }
+
+const (
+	largeStep = 1 << 20
+	slowest   = 4 << 20 // bytes a second that a large step is given time for
+)
 
 func fenced(stored string, ours int64) error {
 	return fmt.Errorf("%w: its epoch is %s, ours %d", topology.ErrFenced, stored, ours)

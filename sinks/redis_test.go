@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
@@ -73,16 +75,40 @@ func row(key, value string) topology.Raw {
 
 func TestRedis(t *testing.T) {
 	t.Run("miniredis", func(t *testing.T) {
-		testRedis(t, "redis://"+miniredis.RunT(t).Addr())
+		testRedis(t, "redis://"+limited(t).Addr())
 	})
 	t.Run("real", func(t *testing.T) {
+		client := reader(t, realRedis(t))
+		if err := client.ConfigSet(t.Context(), "proto-max-bulk-len", strconv.Itoa(limit)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		defer client.ConfigSet(context.Background(), "proto-max-bulk-len", strconv.Itoa(512<<20))
 		testRedis(t, realRedis(t))
 	})
+}
+
+// limit is how many bytes a value may have in the tests: the least that a server takes.
+const limit = 1 << 20
+
+// limited returns a server that has the limit.
+func limited(t *testing.T) *miniredis.Miniredis {
+	m := miniredis.RunT(t)
+	err := m.Server().Register("CONFIG", func(c *server.Peer, _ string, args []string) {
+		c.WriteStrings([]string{args[1], strconv.Itoa(limit)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func testRedis(t *testing.T, url string) {
 	client := reader(t, url)
 	sinktest.Run(t, sinktest.Target{
+		Limit: limit,
+		Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink {
+			return &sinks.Redis{Addr: url, Key: key}
+		},
 		New: func(*testing.T) topology.Sink { return &sinks.Redis{Addr: url} },
 		Get: func(t *testing.T, table string, key []byte) []byte {
 			value, err := client.Get(t.Context(), table+":"+string(key)).Bytes()
@@ -124,11 +150,11 @@ func TestRedisKeysDoNotCollide(t *testing.T) {
 		sink := &sinks.Redis{Addr: server.Addr(), Category: category}
 		defer sink.Close()
 		var keys []string
-		for key, err := range sink.Keys(t.Context(), "hello") {
+		for held, err := range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys = append(keys, string(key))
+			keys = append(keys, string(held.Key))
 		}
 		if diff := cmp.Diff([]string{key}, keys); diff != "" {
 			t.Errorf("keys of category %q (-want +got):\n%s", category, diff)
@@ -152,7 +178,7 @@ func TestRedisFencesOfTwoCategories(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"hello:a", `some\:where:a`, "tidemark:fence:hello:0", `tidemark:fence:hello:some\:where:0`}
+	want := []string{"hello:a", `some\:where:a`, "tidemark:fence:hello:0", `tidemark:fence:hello:some\:where:0`, "tidemark:owner:hello", `tidemark:owner:some\:where`}
 	if diff := cmp.Diff(want, server.Keys()); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
@@ -234,7 +260,7 @@ func TestRedisEndsWithItsContext(t *testing.T) {
 	if _, err := sink.Open(ctx, batch.Source, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("open: %v, want %v", err, context.Canceled)
 	}
-	for _, err := range sink.Keys(ctx, "hello") {
+	for _, err := range sink.Keys(ctx, topology.Source{Table: "hello"}) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("keys: %v, want %v", err, context.Canceled)
 		}

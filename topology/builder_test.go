@@ -154,8 +154,12 @@ func TestBuildNamesEachMistake(t *testing.T) {
 				table := topology.Materialize(b, journal, hellos)
 				topology.Sync(table, nil)
 				topology.Sync(table, (*memory)(nil))
+				topology.Sync(table, &memory{"here"})
+				topology.Sync(table, &memory{"there"})
+				topology.Sync(table, &memory{"here"})
 			},
-			"store \"hello-state-store\": a sink of its table is nil\nstore \"hello-state-store\": a sink of its table is nil",
+			"store \"hello-state-store\": a sink of its table is nil\nstore \"hello-state-store\": a sink of its table is nil\n" +
+				`store "hello-state-store": two sinks of its table are memory here, and would take the target from each other`,
 		},
 		{
 			"stream without an end", "hello", func(b *b) {

@@ -16,7 +16,8 @@ type kept struct {
 	ordered     bool
 	sinks       []Sink
 	texts       *texts // nil if nobody reads its rows
-	handle      any    // Store[K, V], with its codecs
+	format      *Format
+	handle      any // Store[K, V], with its codecs
 
 	windows, grace, life string // as descriptions have them, "" for none
 
@@ -52,6 +53,9 @@ type StateStore struct {
 	// Sinks follow the table.
 	Sinks []Sink
 
+	// Format writes its rows for readers outside.
+	Format *Format
+
 	// Deadline returns when a row is due, in milliseconds of the time of records,
 	// math.MaxInt64 for never. Nil if no row ever is.
 	Deadline func(key, value []byte, time int64) int64
@@ -69,7 +73,7 @@ type StateStore struct {
 func (s *kept) state(b *Builder) StateStore {
 	return StateStore{
 		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, Meaning: s.meaning(b), EveryChange: s.everyChange, Ordered: s.ordered,
-		Sinks: append([]Sink(nil), s.sinks...), PartitionKey: s.partitionKey,
+		Sinks: append([]Sink(nil), s.sinks...), Format: s.format, PartitionKey: s.partitionKey,
 		Deadline: s.deadline, DeadlineName: s.deadlineName, DeadlineByKey: s.keyDeadline,
 	}
 }
@@ -116,6 +120,6 @@ func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key 
 		s.partitionKey = p.partitionKey
 	}
 	x := newTexts(rows.Key, rows.Value)
-	s.texts, s.handle = &x, rows
+	s.texts, s.format, s.handle = &x, newFormat(rows.Key, rows.Value, &x), rows
 	return s, rows
 }

@@ -12,6 +12,11 @@ import (
 // is written), and changes all of them in one atomic step: that makes the copy
 // exact. Epochs and positions are compared, nothing is computed from them.
 //
+// What a table is copied to belongs to its owner. A sink notes the owner there
+// when a partition is first opened, in the step that takes the partition over,
+// and both Open and Apply answer ErrForeign, with both names, and change nothing
+// if somebody else is noted.
+//
 // Methods are called for several partitions at once, never twice at once for
 // one partition. A sink must not repeat a call by itself: a copy that was
 // stalled on the way could arrive after the next one. Any error but those named
@@ -33,25 +38,57 @@ type Sink interface {
 
 	// Apply writes the rows and the position To in one atomic step, if the stored
 	// epoch is the batch's and the stored position is its From. Otherwise it
-	// changes nothing and returns, in this order, ErrFenced if a later epoch is
-	// stored, ErrDuplicate if the epoch is the batch's and the position is To, else
-	// ErrGap. It must not keep the batch.
+	// changes nothing and returns, in this order, ErrForeign, ErrFenced if a later
+	// epoch is stored, ErrDuplicate if the epoch is the batch's and the position is
+	// To, else ErrGap. It must not keep the batch.
+	//
+	// A step that the target does not take because of its size is ErrTooLarge if it
+	// has several rows. A row that can never be written is a *RowError: because it
+	// is too large by itself, say, or because another row is kept under its name.
 	Apply(ctx context.Context, batch Batch) error
 
-	// Keys yields the key of every row that the target holds of a table, in any
-	// order, of all partitions. A key may come more than once; one that is written
-	// or deleted meanwhile may be missing. An error ends it.
-	Keys(ctx context.Context, table string) iter.Seq2[[]byte, error]
+	// Keys yields what the target holds of a table, in any order, of all
+	// partitions; of the source it uses the table and the format. A row may come
+	// more than once; one that is written or deleted meanwhile may be missing. An
+	// error ends it.
+	Keys(ctx context.Context, of Source) iter.Seq2[Held, error]
 }
 
-// A Source is one partition of a table.
+// A Source is one partition of a table. A target is found by Table and Partition.
 type Source struct {
 	Table     string // the store's name
 	Partition int32
+
+	// Owner is whose table it is.
+	Owner Owner
+
+	// Format writes its rows for readers outside. Nil if their bytes are to be kept.
+	Format *Format
 }
 
 // String returns "table/partition".
 func (s Source) String() string { return fmt.Sprintf("%s/%d", s.Table, s.Partition) }
+
+// An Owner is an application on one Kafka cluster.
+type Owner struct {
+	Application string
+	Cluster     string // Kafka's cluster id
+}
+
+// String returns `application "hello", cluster "MkU3OEVBNTcwNTJENDM2Qk"`.
+func (o Owner) String() string {
+	return fmt.Sprintf("application %q, cluster %q", o.Application, o.Cluster)
+}
+
+// Held is what a target holds of a table under one name.
+type Held struct {
+	// Name is what the target calls it, for Batch.Stale.
+	Name []byte
+
+	// Key is the row's. Nil if no row of the table is kept under this name: an
+	// earlier format has left it there, or somebody else.
+	Key []byte
+}
 
 // A Place is where a target stands.
 type Place struct {
@@ -67,13 +104,19 @@ type Batch struct {
 	Epoch    int64
 	From, To string
 	Rows     []Raw
+
+	// Stale are names that Keys has shown without a key. What the target holds under
+	// them is deleted in the same step.
+	Stale [][]byte
 }
 
 // What a sink answers to a batch that it does not apply.
 var (
+	ErrForeign   = errors.New("the target belongs to somebody else")
 	ErrFenced    = errors.New("a later owner writes this partition")
 	ErrDuplicate = errors.New("the step was taken before")
 	ErrGap       = errors.New("the target is not where it was left")
+	ErrTooLarge  = errors.New("the step is too large")
 )
 
 // A RefusedError means that the target answers, and refuses until somebody
@@ -83,3 +126,12 @@ type RefusedError struct{ Err error }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
+
+// A RowError means that a sink can never write a row.
+type RowError struct {
+	Key []byte // as in the batch
+	Err error  // why, and what to do
+}
+
+func (e *RowError) Error() string { return fmt.Sprintf("row %.100q: %v", e.Key, e.Err) }
+func (e *RowError) Unwrap() error { return e.Err }

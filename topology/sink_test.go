@@ -18,6 +18,6 @@ func (*memory) Open(context.Context, topology.Source, int64) (topology.Place, er
 
 func (*memory) Apply(context.Context, topology.Batch) error { return nil }
 
-func (*memory) Keys(context.Context, string) iter.Seq2[[]byte, error] {
-	return func(func([]byte, error) bool) {}
+func (*memory) Keys(context.Context, topology.Source) iter.Seq2[topology.Held, error] {
+	return func(func(topology.Held, error) bool) {}
 }

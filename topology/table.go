@@ -175,5 +175,10 @@ func Sync[K, V any](t Table[K, V], to Sink) {
 			t.b.wrong("store %q: sink %s: %w", t.rows.name, to, err)
 		}
 	}
+	for _, other := range t.rows.sinks {
+		if other.String() == to.String() {
+			t.b.wrong("store %q: two sinks of its table are %s, and would take the target from each other", t.rows.name, to)
+		}
+	}
 	t.rows.sinks = append(t.rows.sinks, to)
 }

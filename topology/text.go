@@ -87,6 +87,9 @@ type texts struct {
 	strict      func(text []byte) error                                                // refuses a field that V does not know; nil if V is not kept as JSON
 	prefix      func(text string) ([]byte, error)                                      // of a key's bytes
 	windows     func(text string, since, until time.Time) (from, to []byte, err error) // of a key; nil if keys are not windowed
+
+	exactKey   func(to, key []byte) ([]byte, error) // appends what formatKey returns; nil if two keys may have one text
+	windowSize *int64                               // of the keys' windows in milliseconds, 0 if it is not known
 }
 
 func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
@@ -97,12 +100,19 @@ func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 		parseValue:  func(text []byte) ([]byte, error) { return parseValue(value, text) },
 		formatValue: func(data []byte) ([]byte, error) { return formatValue(value, data) },
 		prefix:      func(text string) ([]byte, error) { return plainPrefix(key, text) },
+		exactKey:    exactText(key),
+		windowSize:  new(int64),
 	}
 	if _, ok := any(value).(codec.JSON[V]); ok {
 		x.strict = func(text []byte) error { _, err := decodeStrict[V](text); return err }
 	}
 	if w, ok := any(key).(windowRanges); ok {
 		x.prefix, x.windows = w.prefix, w.windows
+	}
+	if w, ok := any(key).(windowKeys); ok {
+		x.parseKey = func(text string) ([]byte, error) { return w.parseKeyText(text, *x.windowSize) }
+		x.formatKey = func(data []byte) (string, error) { return w.keyText(data, *x.windowSize) }
+		x.exactKey = w.exactText(x.windowSize)
 	}
 	return x
 }
@@ -129,11 +139,15 @@ func decodeStrict[T any](text []byte) (v T, err error) {
 }
 
 // A key whose type is a string is its own text, unless it could be taken for
-// JSON; so is one that its codec writes as a JSON string. Every other key is JSON.
+// JSON; so is one that its codec writes as a JSON string. A windowed key is that of
+// its key and its window, see windowKeys. Every other key is JSON.
 
 func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
 	if x, ok := any(c).(codec.Texter); ok {
 		return parseTexterKey(x, text)
+	}
+	if w, ok := any(c).(windowKeys); ok {
+		return w.parseKeyText(text, 0)
 	}
 	var k K
 	_, isJSON := any(c).(codec.JSON[K])
@@ -177,6 +191,9 @@ func formatKey[K any](c codec.Codec[K], data []byte) (string, error) {
 	}
 	if x, ok := any(c).(codec.Texter); ok {
 		return formatTexterKey(x, data)
+	}
+	if w, ok := any(c).(windowKeys); ok {
+		return w.keyText(data, 0)
 	}
 	k, err := c.Decode(data)
 	if err != nil {

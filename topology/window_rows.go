@@ -50,6 +50,9 @@ func (s *kept) keepsWindows(w *windowing, ttl int64) {
 		s.deadlineName += " and 2ms"
 	}
 	s.windows, s.grace, s.life = w.String(), w.graceText(), millisText(ttl)
+	if s.texts != nil && w.kind == fixed {
+		*s.texts.windowSize = w.size
+	}
 }
 
 func (w *windowing) lifeReason() string {

@@ -94,17 +94,22 @@ func TestWindowedText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const key = `{"key":"a b","start":"1970-01-01T00:01:00Z","end":"1970-01-01T00:02:00Z"}`
-	r, err := topo.Parse("counted", key, []byte("3"))
+	const key = "a b:1970-01-01T00:01:00Z"
+	want, err := topology.WindowedCodec[string]{Key: codec.String{}}.Encode(within("a b", 60_000, 120_000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := topology.WindowedCodec[string]{Key: codec.String{}}.Encode(within("a b", 60_000, 120_000))
-	if err != nil || !bytes.Equal(r.Key, want) {
-		t.Errorf("parsed to %x, want %x, %v", r.Key, want, err)
-	}
-	if text, value, err := topo.Format(r); text != key || string(value) != "3" || err != nil {
-		t.Errorf("formatted as %s = %s, %v", text, value, err)
+	for _, given := range []string{
+		key, "a b:1970-01-01T00:01:00Z/1970-01-01T00:02:00Z", `{"key":"a b","start":"1970-01-01T00:01:00Z","end":"1970-01-01T00:02:00Z"}`,
+	} {
+		r, err := topo.Parse("counted", given, []byte("3"))
+		if err != nil || !bytes.Equal(r.Key, want) {
+			t.Errorf("%s parsed to %x, want %x, %v", given, r.Key, want, err)
+			continue
+		}
+		if text, value, err := topo.Format(r); text != key || string(value) != "3" || err != nil {
+			t.Errorf("formatted as %s = %s, %v", text, value, err)
+		}
 	}
 	if _, err := topo.Parse("counted", `{"key":"a","start":"noon","end":"1970-01-01T00:02:00Z"}`, nil); err == nil {
 		t.Error("a start that is no time is accepted")

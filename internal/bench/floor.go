@@ -4,8 +4,8 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +71,7 @@ func (f *floor) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.C
 			key, value := store+":"+string(msg.Key), msg.Value
 			if f.job.Work != hello {
 				counts[key]++
-				value = binary.BigEndian.AppendUint64(nil, counts[key])
+				value = strconv.AppendUint(nil, counts[key], 10)
 			}
 			pairs = append(pairs, key, value)
 			last = msg

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,20 +80,22 @@ func (g *gokaPeer) run(ctx context.Context) error {
 
 func (g *gokaPeer) callback(ctx goka.Context, msg any) {
 	row := msg.([]byte)
+	shown := row
 	if g.job.Work != hello {
 		n := uint64(0)
 		if old := ctx.Value(); old != nil {
 			n = binary.BigEndian.Uint64(old.([]byte))
 		}
 		row = binary.BigEndian.AppendUint64(nil, n+1)
+		shown = strconv.AppendUint(nil, n+1, 10)
 	}
 	ctx.SetValue(row)
 	key := store + ":" + ctx.Key()
 	if g.batch != nil {
-		g.batch.add(key, row, ctx.DeferCommit())
+		g.batch.add(key, shown, ctx.DeferCommit())
 		return
 	}
-	if err := g.client.Set(ctx.Context(), key, row, 0).Err(); err != nil {
+	if err := g.client.Set(ctx.Context(), key, shown, 0).Err(); err != nil {
 		ctx.Fail(err)
 	}
 	g.records.Add(1)

@@ -3,15 +3,12 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"strconv"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/internal/referee"
-	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A journal is a topic of records that follow from their numbers, so that its
@@ -177,11 +174,7 @@ func (o outcome) redisKey(row int) string {
 		name = otherName(name)
 	case windowed:
 		start := noon.Add(time.Duration(row/o.keys) * minute)
-		data, err := (topology.WindowedCodec[string]{Key: codec.String{}}).Encode(topology.Windowed[string]{Key: name, Start: start, End: start.Add(minute)})
-		if err != nil {
-			panic(err) // of a string
-		}
-		name = string(data)
+		name += ":" + start.Format(time.RFC3339)
 	}
 	return store + ":" + name
 }
@@ -194,5 +187,5 @@ func (o outcome) want(row int) []byte {
 	case o.work == hello, o.work == joined:
 		return value(int(o.last[row]))
 	}
-	return binary.BigEndian.AppendUint64(nil, uint64(o.times[row]))
+	return strconv.AppendInt(nil, int64(o.times[row]), 10)
 }

@@ -81,6 +81,10 @@ func shopOutputs(ctx context.Context, c *referee.Cluster, s *orders.Shop, to ord
 // shopInRedis returns the tables that Redis holds.
 func shopInRedis(ctx context.Context, t *referee.Target, s *orders.Shop) (orders.Books, error) {
 	got := orders.NewBooks()
+	texts, err := s.Topology(nil)
+	if err != nil {
+		return got, err
+	}
 	for _, store := range s.Tables() {
 		prefix := store + ":"
 		keys, err := t.Keys(ctx, prefix)
@@ -89,8 +93,11 @@ func shopInRedis(ctx context.Context, t *referee.Target, s *orders.Shop) (orders
 		}
 		var wrong error
 		err = t.Values(ctx, keys, func(i int, value []byte) {
-			r := topology.Raw{Key: []byte(keys[i][len(prefix):]), Value: value, Position: topology.Position{Topic: store}}
-			if err := got.Add(s, r); err != nil {
+			r, err := texts.Parse(store, keys[i][len(prefix):], value)
+			if err == nil {
+				err = got.Add(s, r)
+			}
+			if err != nil {
 				wrong = err
 			}
 		})

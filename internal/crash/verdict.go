@@ -95,7 +95,7 @@ func (l workload) inRedis(ctx context.Context, t *referee.Target, keys int) (got
 		if value == nil {
 			return
 		}
-		number, err := l.number(value)
+		number, err := l.numberOfText(value)
 		if err != nil {
 			number = -1
 		}

@@ -96,7 +96,7 @@ func (w *watcher) round(ctx context.Context, rows []*watched) error {
 }
 
 func (w *watcher) see(r *watched, text string) {
-	number, err := r.number([]byte(text))
+	number, err := r.numberOfText([]byte(text))
 	r.present = true
 	if err == nil && number >= aborted {
 		err = errors.New("of an aborted transaction")

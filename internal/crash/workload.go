@@ -86,7 +86,7 @@ func value(number int64) []byte {
 	return fmt.Appendf(nil, `{"state":"HAPPY","helloCount":%d,"helloTotalCount":%d}`, number, number*10)
 }
 
-// number returns the number of a row as it lies in Kafka and in Redis.
+// number returns the number of a row as it lies in Kafka.
 func (l workload) number(row []byte) (int64, error) {
 	if l.counts {
 		if len(row) != 8 {
@@ -104,7 +104,7 @@ func (l workload) number(row []byte) (int64, error) {
 	return h.HelloCount, nil
 }
 
-// numberOfText is number for a row as a query over HTTP shows it.
+// numberOfText is number for a row as Redis has it, and a query over HTTP shows it.
 func (l workload) numberOfText(row []byte) (int64, error) {
 	if l.counts {
 		return strconv.ParseInt(string(row), 10, 64)

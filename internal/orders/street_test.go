@@ -287,8 +287,11 @@ func (s *street) onRedis() (orders.Books, error) {
 			if !ok {
 				continue // deleted meanwhile
 			}
-			r := topology.Raw{Key: []byte(strings.TrimPrefix(keys[i], store+":")), Value: []byte(text), Position: topology.Position{Topic: store}}
-			if err := books.Add(s.shop, r); err != nil {
+			r, err := s.topo.Parse(store, strings.TrimPrefix(keys[i], store+":"), []byte(text))
+			if err == nil {
+				err = books.Add(s.shop, r)
+			}
+			if err != nil {
 				return books, err
 			}
 		}

@@ -1,11 +1,11 @@
 package sinktest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +19,7 @@ type faulty struct {
 	*memory
 	open  func(context.Context, topology.Source, int64) (topology.Place, error)
 	apply func(context.Context, topology.Batch) error
-	keys  func(table string) iter.Seq2[[]byte, error]
+	keys  func(of topology.Source) iter.Seq2[topology.Held, error]
 	name  string
 }
 
@@ -39,17 +39,24 @@ func (f *faulty) Apply(ctx context.Context, batch topology.Batch) error {
 	return f.apply(ctx, batch)
 }
 
-func (f *faulty) Keys(ctx context.Context, table string) iter.Seq2[[]byte, error] {
+func (f *faulty) Keys(ctx context.Context, of topology.Source) iter.Seq2[topology.Held, error] {
 	if f.keys == nil {
-		return f.memory.Keys(ctx, table)
+		return f.memory.Keys(ctx, of)
 	}
-	return f.keys(table)
+	return f.keys(of)
 }
 
 func (m *memory) place(of topology.Source) topology.Place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.places[of]
+	return m.places[of.String()]
+}
+
+// owner returns whose a table is, or else who asks.
+func (m *memory) owner(of topology.Source) topology.Owner {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return cmp.Or(m.owners[of.Table], of.Owner)
 }
 
 // faults make a correct sink wrong, each in one way, and name a check that
@@ -85,7 +92,9 @@ var faults = []struct {
 	{"the epoch of an old owner replaces the later one", "a later owner fences the one before", func(f *faulty) {
 		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
 			f.mu.Lock()
-			f.places[from] = topology.Place{Epoch: min(f.places[from].Epoch, cmp.Or(epoch, f.places[from].Epoch)), Position: f.places[from].Position}
+			place := f.places[from.String()]
+			place.Epoch = min(place.Epoch, cmp.Or(epoch, place.Epoch))
+			f.places[from.String()] = place
 			f.mu.Unlock()
 			return f.memory.Open(ctx, from, epoch)
 		}
@@ -114,7 +123,7 @@ var faults = []struct {
 	{"a new owner begins at no position", "a later owner goes on where the one before stood", func(f *faulty) {
 		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
 			f.mu.Lock()
-			f.places[from] = topology.Place{Epoch: f.places[from].Epoch}
+			f.places[from.String()] = topology.Place{Epoch: f.places[from.String()].Epoch}
 			f.mu.Unlock()
 			return f.memory.Open(ctx, from, epoch)
 		}
@@ -199,7 +208,7 @@ var faults = []struct {
 			err := f.memory.Apply(ctx, b)
 			if errors.Is(err, topology.ErrDuplicate) {
 				f.mu.Lock()
-				f.write(b)
+				_ = f.write(b)
 				f.mu.Unlock()
 			}
 			return err
@@ -333,32 +342,180 @@ var faults = []struct {
 			defer f.mu.Unlock()
 			for _, r := range b.Rows {
 				if err == nil && r.Value != nil {
-					f.rows[b.Table][string(r.Key)] = r.Value
+					f.rows[b.Table][string(r.Key)] = named{string(r.Key), r.Value}
 				}
 			}
 			return err
 		}
 	}},
 	{"keys are those of the tables that begin alike", "keys are those of the rows of all partitions of one table", func(f *faulty) {
-		f.keys = func(table string) iter.Seq2[[]byte, error] {
+		f.keys = func(of topology.Source) iter.Seq2[topology.Held, error] {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			var keys []string
-			for name, rows := range f.rows {
-				if strings.HasPrefix(name, table) {
-					keys = slices.AppendSeq(keys, maps.Keys(rows))
+			var all []topology.Held
+			for name := range f.rows {
+				if strings.HasPrefix(name, of.Table) {
+					like := of
+					like.Table = name
+					all = append(all, f.held(like)...)
 				}
 			}
-			return listed(keys)
+			return listed(all)
 		}
 	}},
 	{"keys end after a thousand", "keys are those of the rows of all partitions of one table", func(f *faulty) {
-		f.keys = func(table string) iter.Seq2[[]byte, error] {
+		f.keys = func(of topology.Source) iter.Seq2[topology.Held, error] {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			keys := slices.Collect(maps.Keys(f.rows[table]))
-			return listed(keys[:min(len(keys), 1000)])
+			all := f.held(of)
+			return listed(all[:min(len(all), 1000)])
 		}
+	}},
+	{"anybody may open", "another application is refused by name, and changes nothing", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			from.Owner = f.owner(from)
+			return f.memory.Open(ctx, from, epoch)
+		}
+	}},
+	{"anybody may write", "another application is refused by name, and changes nothing", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Owner = f.owner(b.Source)
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"the cluster is not looked at", "another Kafka cluster is refused by name, and changes nothing", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			from.Owner.Cluster = us.Cluster
+			return f.memory.Open(ctx, from, epoch)
+		}
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Owner.Cluster = us.Cluster
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"who is refused has taken the partition", "another application is refused by name, and changes nothing", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			place, err := f.memory.Open(ctx, from, epoch)
+			if errors.Is(err, topology.ErrForeign) {
+				from.Owner = f.owner(from)
+				_, _ = f.memory.Open(ctx, from, 0)
+			}
+			return place, err
+		}
+	}},
+	{"who is refused is not told whose it is", "another application is refused by name, and changes nothing", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			place, err := f.memory.Open(ctx, from, epoch)
+			if errors.Is(err, topology.ErrForeign) {
+				err = topology.ErrForeign
+			}
+			return place, err
+		}
+	}},
+	{"each partition has an owner of its own", "a table is one owner's, also where he has not opened it yet", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			if f.place(from).Epoch == 0 {
+				from.Owner = f.owner(from)
+			}
+			return f.memory.Open(ctx, from, epoch)
+		}
+	}},
+	{"a fenced step hears nothing of another owner", "after a loss a table is whose comes first", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			err := f.memory.Apply(ctx, b)
+			if errors.Is(err, topology.ErrForeign) && f.place(b.Source).Epoch != b.Epoch {
+				return topology.ErrGap
+			}
+			return err
+		}
+	}},
+	{"formats are not looked at", "a table with a format is written as that says", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			from.Format = nil
+			return f.memory.Open(ctx, from, epoch)
+		}
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Format = nil
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"keys have a format and values none", "a table with a format is written as that says", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			if b.Format != nil {
+				b.Format = &topology.Format{Key: b.Format.Key, ParseKey: b.Format.ParseKey}
+			}
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"a row without a text is left out", "a row that its format refuses is refused by name", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Rows = slices.DeleteFunc(slices.Clone(b.Rows), func(r topology.Raw) bool {
+				return b.Format != nil && (bytes.HasPrefix(r.Key, []byte("?")) || bytes.HasPrefix(r.Value, []byte("?")))
+			})
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"the position outlives the format", "another format is another table: what the one before has left is stale", func(f *faulty) {
+		f.open = func(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+			f.mu.Lock()
+			f.formats[from.String()] = from.Format != nil
+			f.mu.Unlock()
+			return f.memory.Open(ctx, from, epoch)
+		}
+	}},
+	{"stale names stay", "another format is another table: what the one before has left is stale", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Stale = nil
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"the last row of a name wins", "two rows that come to one name are refused by name", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			b.Rows = slices.Clone(b.Rows)
+			for i := range b.Rows {
+				if f.memory.key != nil && b.Rows[i].Value != nil {
+					name, _ := f.memory.key(b.Rows[i].Key)
+					b.Rows[i].Key = []byte(name)
+				}
+			}
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"names are compared within a step only", "two rows that come to one name are refused by name", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			if f.memory.key != nil {
+				f.mu.Lock()
+				f.rows[b.Table] = map[string]named{}
+				f.mu.Unlock()
+			}
+			return f.memory.Apply(ctx, b)
+		}
+	}},
+	{"a delete deletes another row of its name", "two rows that come to one name are refused by name", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			err := f.memory.Apply(ctx, b)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for _, r := range b.Rows {
+				if f.memory.key != nil && r.Value == nil && err == nil {
+					name, _ := f.memory.key(r.Key)
+					delete(f.rows[b.Table], name)
+				}
+			}
+			return err
+		}
+	}},
+	{"a row that is too large is waited for", "a row that is too large is refused by name", func(f *faulty) {
+		f.apply = func(ctx context.Context, b topology.Batch) error {
+			err := f.memory.Apply(ctx, b)
+			if slices.ContainsFunc(b.Rows, func(r topology.Raw) bool { return len(r.Value) > memoryLimit }) {
+				return errors.New("broken pipe")
+			}
+			return err
+		}
+	}},
+	{"a row that is too large is cut", "a row that is too large is refused by name", func(f *faulty) {
+		f.apply = changed(f, func(r *topology.Raw) { r.Value = r.Value[:min(len(r.Value), memoryLimit):len(r.Value)] })
 	}},
 }
 
@@ -370,16 +527,6 @@ func changed(f *faulty, change func(*topology.Raw)) func(context.Context, topolo
 			change(&b.Rows[i])
 		}
 		return f.memory.Apply(ctx, b)
-	}
-}
-
-func listed(keys []string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for _, key := range keys {
-			if !yield([]byte(key), nil) {
-				return
-			}
-		}
 	}
 }
 
@@ -395,7 +542,13 @@ func TestFaultsAreCaught(t *testing.T) {
 				m := newMemory(t)
 				f := &faulty{memory: m, name: "faulty"}
 				fault.breaks(f)
-				err := c.err(t, Target{New: func(*testing.T) topology.Sink { return f }, Get: m.row, Lose: m.lose})
+				err := c.err(t, Target{
+					New: func(*testing.T) topology.Sink { return f }, Get: m.row, Lose: m.lose, Limit: memoryLimit,
+					Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink {
+						f.memory.key = key
+						return f
+					},
+				})
 				if err != nil {
 					t.Logf("%s: %v", c.sentence, err)
 					caught = append(caught, c.sentence)

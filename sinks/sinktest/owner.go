@@ -31,7 +31,7 @@ var ownerChecks = []check{
 		owners := make([]*owner, 8)
 		var wg sync.WaitGroup
 		for i := range owners {
-			owners[i] = &owner{trial: tr, Source: topology.Source{Table: tr.table}, sink: tr.sink()}
+			owners[i] = tr.newcomer(tr.table, 0, tr.sink())
 			wg.Go(func() { owners[i].opens(0, nil) })
 		}
 		wg.Wait()

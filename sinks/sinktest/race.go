@@ -20,7 +20,7 @@ var raceChecks = []check{
 		var wg sync.WaitGroup
 		for p := range int32(partitions) {
 			wg.Go(func() {
-				o := &owner{trial: tr, Source: topology.Source{Table: tr.table, Partition: p}, sink: sink}
+				o := tr.newcomer(tr.table, p, sink)
 				o.opens(0, nil)
 				key := fmt.Sprintf("row of %d", p)
 				for i := range count {

@@ -94,7 +94,7 @@ var rowChecks = []check{
 			tr.ownerOf(like, 0).steps("1", row("of another table", "x"))
 		}
 		tr.lists(tr.table, listed)
-		for _, err := range tr.sink().Keys(tr.t.Context(), tr.table) {
+		for _, err := range tr.sink().Keys(tr.t.Context(), topology.Source{Table: tr.table, Owner: us}) {
 			if err != nil {
 				tr.t.Error(err)
 			}

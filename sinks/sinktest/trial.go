@@ -41,8 +41,10 @@ func (tr *trial) failed() error {
 }
 
 // sink returns a handle of its own.
-func (tr *trial) sink() topology.Sink {
-	s := tr.target.New(tr.t)
+func (tr *trial) sink() topology.Sink { return tr.closed(tr.target.New(tr.t)) }
+
+// closed has a handle closed when the trial is over.
+func (tr *trial) closed(s topology.Sink) topology.Sink {
 	if closer, ok := s.(io.Closer); ok {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
@@ -90,16 +92,32 @@ func (tr *trial) lists(table string, want map[string]bool) {
 	if tr.failed() != nil {
 		return
 	}
-	got := map[string]bool{}
-	for key, err := range tr.sink().Keys(tr.t.Context(), table) {
-		if err != nil {
+	tr.listsOf(tr.sink(), topology.Source{Table: table, Owner: us}, want, 0)
+}
+
+// listsOf expects that Keys yields exactly these keys, and so many names that are no
+// row's.
+func (tr *trial) listsOf(s topology.Sink, of topology.Source, want map[string]bool, stale int) {
+	if tr.failed() != nil {
+		return
+	}
+	got, left := map[string]bool{}, map[string]bool{}
+	for held, err := range s.Keys(tr.t.Context(), of) {
+		switch {
+		case err != nil:
 			tr.failf("keys: %w", err)
 			return
+		case held.Key == nil:
+			left[string(held.Name)] = true
+			continue
 		}
-		got[string(key)] = true
-		if !want[string(key)] {
-			tr.failf("keys yield %.60q, which is no row of the table", key)
+		got[string(held.Key)] = true
+		if !want[string(held.Key)] {
+			tr.failf("keys yield %.60q, which is no row of the table", held.Key)
 		}
+	}
+	if len(left) != stale {
+		tr.failf("keys yield %d names of no row, want %d", len(left), stale)
 	}
 	for key := range want {
 		if !got[key] {
@@ -107,6 +125,9 @@ func (tr *trial) lists(table string, want map[string]bool) {
 		}
 	}
 }
+
+// us is whose the tables are.
+var us = topology.Owner{Application: "sinktest", Cluster: "cluster-1"}
 
 // An owner is one process that writes a partition through a handle of its own.
 type owner struct {
@@ -120,9 +141,14 @@ type owner struct {
 func (tr *trial) owner(partition int32) *owner { return tr.ownerOf(tr.table, partition) }
 
 func (tr *trial) ownerOf(table string, partition int32) *owner {
-	o := &owner{trial: tr, Source: topology.Source{Table: table, Partition: partition}, sink: tr.sink()}
+	o := tr.newcomer(table, partition, tr.sink())
 	o.opens(0, nil)
 	return o
+}
+
+// newcomer is an owner that has not opened its partition.
+func (tr *trial) newcomer(table string, partition int32, sink topology.Sink) *owner {
+	return &owner{trial: tr, Source: topology.Source{Table: table, Partition: partition, Owner: us}, sink: sink}
 }
 
 // opens expects an answer to Open.
@@ -165,6 +191,20 @@ func (o *owner) tries(from, to string, want error, rows ...topology.Raw) {
 	if err := o.apply(o.t.Context(), from, to, rows...); !answers(err, want) {
 		o.failf("apply to %s from %q to %q: %s, want %s", o.Source, from, to, said(err), said(want))
 	}
+}
+
+// refused expects that a step is refused because of a row, and changes nothing.
+func (o *owner) refused(to, key string, rows ...topology.Raw) {
+	if o.failed() != nil {
+		return
+	}
+	var row *topology.RowError
+	if err := o.apply(o.t.Context(), o.place.Position, to, rows...); !errors.As(err, &row) {
+		o.failf("apply to %s to %q: %s, want a RowError of row %.40q", o.Source, to, said(err), key)
+	} else if string(row.Key) != key {
+		o.failf("apply to %s to %q: %s, want one of row %.40q", o.Source, to, said(err), key)
+	}
+	o.tries(o.place.Position, o.place.Position, nil)
 }
 
 func (o *owner) apply(ctx context.Context, from, to string, rows ...topology.Raw) error {

@@ -1,0 +1,146 @@
+package topology
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The text of a windowed key is that of its key, a colon, and the start of its
+// window; what follows a slash is the end. The end is left out where it follows
+// from the size of a table's windows:
+//
+//	customer-1:2026-11-25T08:00:00Z
+//	customer-1:2026-11-25T08:10:00Z/2026-11-25T08:41:12.5Z
+//
+// It is read from its end, so that the key may hold anything.
+
+// windowKeys is a codec of windowed keys, whatever their type is. Size is that of a
+// table's windows in milliseconds, 0 if it is not known.
+type windowKeys interface {
+	keyText(data []byte, size int64) (string, error)
+	parseKeyText(text string, size int64) ([]byte, error)
+	exactText(size *int64) func(to, key []byte) ([]byte, error)
+}
+
+// formatWindowed appends the text of a windowed key, whose key has been written as
+// far as it is not in key.
+func formatWindowed(to, key, data []byte, size int64) []byte {
+	start, end := windowOf(data)
+	to = appendTimeText(append(append(to, key...), ':'), start)
+	if size == 0 || end-start != size {
+		to = appendTimeText(append(to, '/'), end)
+	}
+	return to
+}
+
+// appendTimeText appends a time in RFC 3339, or in milliseconds since 1970 if its
+// year has not four digits.
+func appendTimeText(to []byte, millis int64) []byte {
+	t := time.UnixMilli(millis).UTC()
+	if y := t.Year(); y < 0 || y > 9999 {
+		return strconv.AppendInt(to, millis, 10)
+	}
+	return t.AppendFormat(to, time.RFC3339Nano)
+}
+
+// parseWindowed returns the text of the key within that of a windowed key, and the
+// window.
+func parseWindowed(text string, size int64) (key string, start, end int64, err error) {
+	rest, end, ok := cutTimeText(text, '/')
+	if ok {
+		if key, start, ok = cutTimeText(rest, ':'); ok {
+			return key, start, end, nil
+		}
+	} else if key, start, ok = cutTimeText(text, ':'); ok && size > 0 {
+		return key, start, start + size, nil
+	} else if ok {
+		return "", 0, 0, fmt.Errorf("%q has no end of the window: write KEY:START/END", text)
+	}
+	if size > 0 {
+		return "", 0, 0, errors.New("a window is missing: write KEY:START, with the start in RFC 3339")
+	}
+	return "", 0, 0, errors.New("a window is missing: write KEY:START/END, with times in RFC 3339")
+}
+
+// cutTimeText cuts a time and what separates it off the end of a text.
+func cutTimeText(text string, separator byte) (rest string, millis int64, ok bool) {
+	if strings.HasSuffix(text, "Z") {
+		const shortest, longest = len("2006-01-02T15:04:05Z"), len("2006-01-02T15:04:05.000Z")
+		for n := shortest; n <= min(longest, len(text)-1); n++ {
+			at := len(text) - n
+			if text[at-1] != separator {
+				continue
+			}
+			if t, err := time.Parse(time.RFC3339Nano, text[at:]); err == nil {
+				return text[:at-1], t.UnixMilli(), true
+			}
+		}
+		return "", 0, false
+	}
+	at := strings.LastIndexByte(text, separator)
+	if at < 0 {
+		return "", 0, false
+	}
+	millis, err := strconv.ParseInt(text[at+1:], 10, 64)
+	return text[:max(at, 0)], millis, err == nil
+}
+
+// keyText writes a windowed key.
+func (c WindowedCodec[K]) keyText(data []byte, size int64) (string, error) {
+	inner, err := c.inner(data)
+	if err != nil {
+		return "", err
+	}
+	key, err := formatKey(c.Key, inner)
+	if err != nil {
+		return "", err
+	}
+	return string(formatWindowed(nil, []byte(key), data, size)), nil
+}
+
+// parseKeyText reads what keyText writes, and a windowed key as JSON.
+func (c WindowedCodec[K]) parseKeyText(text string, size int64) ([]byte, error) {
+	if c.Key == nil {
+		_, err := c.inner(nil)
+		return nil, err
+	}
+	if strings.HasPrefix(text, "{") && json.Valid([]byte(text)) {
+		var w Windowed[K]
+		if err := json.Unmarshal([]byte(text), &w); err != nil {
+			return nil, err
+		}
+		return c.Encode(w)
+	}
+	key, start, end, err := parseWindowed(text, size)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := parseKey(c.Key, key)
+	if err != nil {
+		return nil, err
+	}
+	return appendWindow(appendKey(make([]byte, 0, len(inner)+keyOverhead), inner), start, end), nil
+}
+
+// exactText returns what appends what keyText returns, nil if two keys may have one
+// text.
+func (c WindowedCodec[K]) exactText(size *int64) func(to, key []byte) ([]byte, error) {
+	inner := exactText(c.Key)
+	if inner == nil {
+		return nil
+	}
+	return func(to, data []byte) ([]byte, error) {
+		key, err := c.inner(data)
+		if err != nil {
+			return nil, err
+		}
+		if to, err = inner(to, key); err != nil {
+			return nil, err
+		}
+		return formatWindowed(to, nil, data, *size), nil
+	}
+}
