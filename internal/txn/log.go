@@ -101,7 +101,11 @@ func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.
 				if offset < from {
 					continue
 				}
-				if err := apply(r, offset, Time(batch.FirstTimestamp.Add(r.TimestampDelta))); err != nil {
+				at := batch.FirstTimestamp.Add(r.TimestampDelta)
+				if batch.LogAppendTime {
+					at = batch.MaxTimestamp // of all of them
+				}
+				if err := apply(r, offset, Time(at)); err != nil {
 					return from, err
 				}
 			}
