@@ -26,6 +26,7 @@ type balancer struct {
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
 	strangers map[string]string // members that Plan left out, and why
+	owners    map[string]string // of all members that Plan has seen
 }
 
 type sticky interface {
@@ -72,6 +73,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 
 // An assignment is what the leader tells a member beside its partitions.
 type assignment struct {
+	For     string `json:"for,omitempty"`     // the member's producer: a restarted one may be given what was said to its former life
 	Stop    string `json:"stop,omitempty"`    // the application is to stop, and why
 	Refused string `json:"refused,omitempty"` // the member is to stop, and why
 }
@@ -82,7 +84,7 @@ const together = "partitions"
 // Plan shares the partitions out, by the leader. A verdict of one member is for all.
 func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, topics map[string][]int32) (sarama.BalanceStrategyPlan, error) {
 	inner := make(map[string]sarama.ConsumerGroupMemberMetadata, len(members))
-	b.strangers = map[string]string{}
+	b.strangers, b.owners = map[string]string{}, map[string]string{}
 	foreign := map[int32]bool{} // numbers that strangers still have
 	for id, m := range members {
 		var s subscription
@@ -92,6 +94,7 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 		if s.Stop != "" && s.Application == b.member.topology.Application() {
 			b.verdict.Store(&s.Stop)
 		}
+		b.owners[id] = s.Owner
 		owned := ownedNumbers(m.OwnedPartitions)
 		if why := b.stranger(m.Topics, s); why != "" {
 			b.strangers[id] = why
@@ -173,6 +176,7 @@ func (b *balancer) AssignmentData(member string, _ map[string][]int32, _ int32) 
 	if a == (assignment{}) {
 		return nil, nil
 	}
+	a.For = b.owners[member]
 	return json.Marshal(a)
 }
 
@@ -201,6 +205,8 @@ func (s *session) told(data []byte) {
 	switch err := json.Unmarshal(data, &a); {
 	case err != nil:
 		s.fail(fmt.Errorf("what the group's leader says, %q: %w", data, err))
+	case a.For != s.owner():
+		s.log.Info("what the group's leader said to this instance's former life is over", "stop", a.Stop, "refused", a.Refused)
 	case a.Stop != "":
 		s.fail(&stopError{a.Stop})
 	case a.Refused != "":

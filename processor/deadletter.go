@@ -37,6 +37,9 @@ func deadLetter(r topology.Raw, reason error, topic string, limits topology.Limi
 	}
 	letter := r
 	letter.Topic, letter.Headers = topic, append(headers, topology.Header{Key: "tidemark-error", Value: []byte(text)})
+	if letter.Time.Before(time.UnixMilli(0)) {
+		letter.Time = now // a producer cannot send it; the error says what it was
+	}
 	err := limits.Check(&letter, now)
 	if err != nil && (limits.Before > 0 || limits.After > 0) {
 		letter.Time = now // the topic may refuse the record's time: it is not what dead letters are kept for

@@ -89,9 +89,8 @@ var verdicts = []verdict{
 	{sarama.ErrGroupMaxSizeReached, setupError, "raise group.max.size of the brokers, or run fewer instances"},
 	{sarama.ErrInconsistentGroupProtocol, setupError, "does another program use this consumer group?"},
 	{sarama.ErrInvalidGroupId, setupError, "name the application otherwise"},
-	{sarama.ErrFencedInstancedId, setupError, "does another process run with a copy of the state directory?"},
 	{sarama.ErrInvalidTopic, setupError, "name the topic as Kafka allows"},
-	{sarama.ErrInvalidReplicationFactor, setupError, "is Replication larger than the number of brokers?"},
+	{sarama.ErrInvalidReplicationFactor, setupError, "is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?"},
 	{sarama.ErrInvalidPartitions, setupError, "choose another number of partitions"},
 	{sarama.ErrInvalidConfig, setupError, "do the brokers know these topic settings?"},
 	{sarama.ErrPolicyViolation, setupError, "create the topic yourself, as the brokers' policy wants it"},
@@ -108,6 +107,7 @@ var verdicts = []verdict{
 	{sarama.ErrInvalidRecord, recordError, ""},
 
 	// What may pass.
+	{sarama.ErrFencedInstancedId, lingering, "does another process run with a copy of the state directory?"}, // or a late request of ours, see mustEnd
 	{sarama.ErrUnknownTopicOrPartition, lingering, "was the topic deleted?"},
 	{txn.ErrUnknownTopicID, lingering, "was the topic deleted?"},
 	{txn.ErrInconsistentTopicID, lingering, "was the topic made anew?"},
@@ -132,7 +132,7 @@ var verdicts = []verdict{
 	{sarama.ErrReplicaNotAvailable, passing, ""},
 	{sarama.ErrNetworkException, passing, ""},
 	{sarama.ErrOffsetsLoadInProgress, passing, ""},
-	{sarama.ErrConsumerCoordinatorNotAvailable, passing, ""},
+	{sarama.ErrConsumerCoordinatorNotAvailable, passing, "are brokers down, or fewer than offsets.topic.replication.factor and transaction.state.log.replication.factor of the brokers?"},
 	{sarama.ErrNotCoordinatorForConsumer, passing, ""},
 	{sarama.ErrNotController, passing, ""},
 	{sarama.ErrIllegalGeneration, passing, ""},

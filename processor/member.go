@@ -27,6 +27,7 @@ type member struct {
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
 	lingers    lingers
+	fenced     time.Time    // as a static member, when last
 	asked      atomic.Bool  // to be a member of the group
 	strayed    atomic.Bool  // keys are known to stray
 	together   atomic.Int64 // when they were known not to, in ms since 1970
@@ -117,6 +118,13 @@ var errMembershipEnded = errors.New("membership ended")
 // try again.
 func (m *member) mustEnd(err error) bool {
 	class, _ := classify(err)
+	if errors.Is(err, sarama.ErrFencedInstancedId) {
+		// Once, it may have been a JoinGroup of ours that was given up and came late.
+		// Twice, it is another process, which we have just fenced in turn.
+		before := m.fenced
+		m.fenced = time.Now()
+		return m.fenced.Sub(before) < m.config.StartTimeout
+	}
 	commits := m.counts.commits.Load()
 	if class != lingering || commits != m.lingers.commits {
 		m.lingers = lingers{commits: commits}

@@ -78,9 +78,15 @@ func (c *cluster) joinTogether(n int32) {
 	})
 }
 
-// ownerMark is what stands beside a partition's committed offset.
+// ownerMark is the owner's mark beside a partition's committed offset.
 func (c *cluster) ownerMark(group string, partition int32) string {
-	return c.GroupInfo(group).Commits[journal.Name][partition].Metadata
+	for part := range strings.FieldsSeq(c.GroupInfo(group).Commits[journal.Name][partition].Metadata) {
+		if strings.HasPrefix(part, "tidemark-owner:") {
+			return part
+		}
+	}
+	c.t.Fatalf("partition %d has no mark", partition)
+	return ""
 }
 
 func (c *cluster) setOwnerMark(group string, partition int32, mark string) {
@@ -89,7 +95,9 @@ func (c *cluster) setOwnerMark(group string, partition int32, mark string) {
 	req.Group, req.Generation = group, -1
 	topic, p := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
 	topic.Topic, p.Partition, p.Metadata = journal.Name, partition, &mark
-	p.Offset = c.GroupInfo(group).Commits[journal.Name][partition].Offset
+	is := c.GroupInfo(group).Commits[journal.Name][partition]
+	mark += " " + is.Metadata // the clocks and what else stands there
+	p.Offset = is.Offset
 	topic.Partitions = append(topic.Partitions, p)
 	req.Topics = append(req.Topics, topic)
 	resp, err := req.RequestWith(context.Background(), c.newClient(kgo.MaxVersions(kversion.V3_0_0()))) // later ones want topic ids

@@ -210,7 +210,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	err := admin.CreateTopic(name, detail, false)
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, sentence{err})}
+		return &startError{fmt.Errorf("creating topic %q: %w: is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?", name, sentence{err})}
 	case errors.Is(err, sarama.ErrInvalidConfig):
 		return &startError{fmt.Errorf("creating topic %q: %w: does the broker know all of these settings%s?", name, sentence{err}, how(partitions, config))}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor"
@@ -168,6 +171,18 @@ func TestGroupOfAnother(t *testing.T) {
 	got := c.start(named("a-b", "c"), nil).failed()
 	want := `is of application "a", and this instance of "a-b": they would share the group and its tables: rename a store of one of them`
 	if !strings.Contains(got, want) {
+		t.Errorf("error %q, want %q in it", got, want)
+	}
+}
+
+// With fewer brokers than replicas somebody has to change something.
+func TestStartWithTooFewBrokers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 3, nil)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: kerr.InvalidReplicationFactor})
+	want := "is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?"
+	if got := c.start(regrouped(t, states), nil).failed(); !strings.Contains(got, want) {
 		t.Errorf("error %q, want %q in it", got, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -159,7 +160,18 @@ func committed(block *sarama.FetchResponseBlock, from int64, each func(*sarama.R
 		}
 		next = max(next, batch.LastOffset()+1)
 	}
-	return next, nil
+	return max(next, passed(block)), nil
+}
+
+// passed returns the offset behind batches that have no records any more, which
+// sarama leaves out, and keeps to itself where they end; 0 if there are none, or
+// others.
+func passed(block *sarama.FetchResponseBlock) int64 {
+	offset := reflect.ValueOf(block).Elem().FieldByName("recordsNextOffset")
+	if len(block.RecordsSet) > 0 || !offset.IsValid() || offset.IsNil() {
+		return 0
+	}
+	return offset.Elem().Int()
 }
 
 func isAbort(control *sarama.RecordBatch) bool {

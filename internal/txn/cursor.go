@@ -37,14 +37,14 @@ func Fetch(leader *sarama.Broker, cursors []*Cursor, wait time.Duration) error {
 		if c.block = resp.GetBlock(c.Topic, c.Partition); c.block == nil {
 			return fmt.Errorf("reading %s@%d: %w", c, c.Next, sarama.ErrIncompleteResponse)
 		}
-		found = found || len(c.block.RecordsSet) > 0
+		found = found || len(c.block.RecordsSet) > 0 || passed(c.block) > 0
 	}
 	for _, c := range cursors {
 		c.alone = !found || len(cursors) == 1
 		if c.block.Err != sarama.ErrNoError {
 			continue
 		}
-		if !c.alone && len(c.block.RecordsSet) == 0 && c.Next < c.block.LastStableOffset {
+		if !c.alone && len(c.block.RecordsSet) == 0 && passed(c.block) <= c.Next && c.Next < c.block.LastStableOffset {
 			if err := Fetch(leader, []*Cursor{c}, 0); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (c *Cursor) Take(apply func(r *sarama.Record, offset int64, at time.Time) e
 	}
 	c.Stable = block.LastStableOffset
 	next, err = committed(block, c.Next, apply)
-	if err == nil && c.alone && len(block.RecordsSet) == 0 {
+	if err == nil && c.alone && len(block.RecordsSet) == 0 && next == c.Next {
 		next = max(next, c.Stable) // the rest was compacted away
 	}
 	return next, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -78,6 +79,9 @@ func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.
 	next := from
 	for _, set := range block.RecordsSet {
 		batch := set.RecordBatch
+		if batch != nil && batch.PartialTrailingRecord {
+			next = max(next, batch.FirstOffset) // the next answer begins with it
+		}
 		if batch == nil || batch.PartialTrailingRecord {
 			continue
 		}
@@ -97,14 +101,34 @@ func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.
 				if offset < from {
 					continue
 				}
-				if err := apply(r, offset, Time(batch.FirstTimestamp.Add(r.TimestampDelta))); err != nil {
+				at := batch.FirstTimestamp.Add(r.TimestampDelta)
+				if batch.LogAppendTime {
+					at = batch.MaxTimestamp // of all of them
+				}
+				if err := apply(r, offset, Time(at)); err != nil {
 					return from, err
 				}
 			}
 		}
 		next = max(next, batch.LastOffset()+1)
 	}
-	return next, nil
+	return max(next, passed(block)), nil
+}
+
+// passed returns the offset behind the batches of a block of which none has
+// records, 0 if there are no batches. Compaction keeps an empty batch for the last
+// sequence of a producer, and a whole segment may consist of such: a reader that took
+// that for the end of the log would miss all that follows. sarama leaves them out, and
+// keeps the offset for its own consumer only.
+func passed(block *sarama.FetchResponseBlock) int64 {
+	if len(block.RecordsSet) > 0 {
+		return 0
+	}
+	offset := reflect.ValueOf(block).Elem().FieldByName("recordsNextOffset")
+	if !offset.IsValid() || offset.IsNil() {
+		return 0
+	}
+	return offset.Elem().Int()
 }
 
 // isAbort tells the two kinds of control records apart: their key is a version
