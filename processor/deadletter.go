@@ -9,7 +9,7 @@ import (
 )
 
 // deadLetter publishes a record as it was, in the open transaction, with the
-// reason and its place in headers. If it does not fit, the reason is cut.
+// reason, its place and its time in headers. If it does not fit, the reason is cut.
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
