@@ -142,9 +142,18 @@ type lingers struct {
 }
 
 // overtaken tells whether a commit was refused because the group has gone on
-// without the member.
+// without the member: its partitions have other owners, or these have ended its
+// transaction already.
 func overtaken(err error) bool {
-	return errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrUnknownMemberId)
+	for _, refusal := range []error{
+		sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId, sarama.ErrFencedInstancedId,
+		sarama.ErrInvalidProducerEpoch, sarama.ErrProducerFenced,
+	} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }
 
 // runSession joins the group, and works until the membership is lost.

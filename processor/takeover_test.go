@@ -217,6 +217,29 @@ func TestZombie(t *testing.T) {
 	c.counted(survivor)
 }
 
+// A process that was stopped for longer than its session is told to end when it goes
+// on: its last commit is refused, by the fence of who has its partitions now, and it
+// ends in good order.
+func TestZombieStops(t *testing.T) {
+	c, zombie := workerCounting(t)
+	survivor := c.start(c.count(), nil)
+	has := func(n int) func() bool {
+		return func() bool { s := survivor.Status(); return s.State == processor.Running && len(s.Tasks) == n }
+	}
+	c.until(has(2))
+	c.freeze(zombie)
+	zombie.signal(syscall.SIGSTOP)
+	c.until(has(4))
+	zombie.signal(syscall.SIGTERM)
+	zombie.signal(syscall.SIGUSR1)
+	zombie.signal(syscall.SIGCONT)
+	<-zombie.ended
+	if zombie.err != nil {
+		t.Errorf("the zombie ended with %v", zombie.err)
+	}
+	c.counted(survivor)
+}
+
 // A changelog that is made anew under a running process is noticed at the next
 // commit: the table goes on from what the new topic holds, and so does Redis.
 func TestChangelogRecreated(t *testing.T) {
