@@ -84,7 +84,7 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 	for id, m := range members {
 		var s subscription
 		if err := json.Unmarshal(m.UserData, &s); err != nil {
-			return nil, errors.New("group has a member that is not of this application: is its name used twice?")
+			return nil, &startError{errors.New("group has a member that is not of this application: is its name used twice?")}
 		}
 		if s.Stop != "" {
 			b.verdict.Store(&s.Stop)

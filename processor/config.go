@@ -66,8 +66,9 @@ type Config struct {
 	Policies topology.Policies
 
 	// OnError decides what an error costs that no policy covers. It is called
-	// once for each error. Defaults to RestartTask for errors that may pass,
-	// StopInstance for a *topology.RecordError.
+	// once for each error, but not for one that somebody has to mend: that ends the
+	// instance. Defaults to RestartTask for errors that pass by themselves, and to
+	// StopInstance for all others, such as a *topology.RecordError.
 	OnError func(error) Answer
 
 	// Logger defaults to slog.Default().
@@ -158,10 +159,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.OnError == nil {
 		c.OnError = func(err error) Answer {
-			if e := (*topology.RecordError)(nil); errors.As(err, &e) {
-				return StopInstance
+			switch c, _ := classify(err); c {
+			case passing, lingering, storeError:
+				return RestartTask
 			}
-			return RestartTask
+			return StopInstance
 		}
 	}
 	if c.Logger == nil {

@@ -60,7 +60,7 @@ func (k *kept) committed() error {
 		return nil
 	}
 	if at := k.store.Position(); end <= at {
-		return fmt.Errorf("changelog %s/%d ends at %d, and has been at %d: was the topic made anew?", k.Changelog, k.partition, end, at)
+		return &staleError{fmt.Errorf("changelog %s/%d ends at %d, and has been at %d: was the topic made anew?", k.Changelog, k.partition, end, at)}
 	}
 	if err := k.store.Commit(end); err != nil {
 		return fmt.Errorf("store %s: %w", k, err)

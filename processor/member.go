@@ -29,6 +29,7 @@ type member struct {
 	asked      atomic.Bool   // to be a member of the group
 	strayed    atomic.Bool   // keys are known to stray
 	together   atomic.Int64  // when they were known not to, in ms since 1970
+	lingers    lingers
 }
 
 func newMember(p *Processor, g *topology.Group) *member {
@@ -85,14 +86,17 @@ func (m *member) stay(ctx context.Context) error {
 			}
 			return err // of the last commit
 		}
-		var start *startError
-		var stop *stopError
-		if errors.As(err, &start) || errors.As(err, &stop) {
-			return err
-		}
 		if err == nil {
-			err = errors.New("membership ended")
+			err = errMembershipEnded
 		}
+		if m.refused(err) {
+			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
+			continue
+		}
+		if m.mustEnd(err) {
+			return cured(err)
+		}
+		err = cured(err)
 		switch m.config.OnError(err) {
 		case StopInstance:
 			return err
@@ -105,6 +109,28 @@ func (m *member) stay(ctx context.Context) error {
 		}
 		_ = sleep(ctx, pause+rand.N(pause/2+1)) // instances that disturb each other must not do so in step
 	}
+}
+
+var errMembershipEnded = errors.New("membership ended")
+
+// mustEnd tells whether somebody has to change something, so that it is no use to
+// try again.
+func (m *member) mustEnd(err error) bool {
+	class, _ := classify(err)
+	commits := m.counts.commits.Load()
+	if class != lingering || commits != m.lingers.commits {
+		m.lingers = lingers{commits: commits}
+	}
+	if class == lingering && m.lingers.since.IsZero() {
+		m.lingers.since = time.Now()
+	}
+	return class == setupError || class == lingering && time.Since(m.lingers.since) > m.config.StartTimeout
+}
+
+// lingers tells since when the member has met only errors that mostly pass.
+type lingers struct {
+	since   time.Time // zero if the last error was another one
+	commits int64     // of the instance then
 }
 
 // overtaken tells whether a commit was refused because the group has gone on

@@ -22,6 +22,7 @@ type Processor struct {
 	config   Config
 	life     life
 	waits    *waits
+	limits   *limits
 	counts   counters
 	onStep   func(step int) // of a commit, for tests
 
@@ -30,6 +31,7 @@ type Processor struct {
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
+	cluster  atomic.Pointer[string] // Kafka's id, known before a table is opened
 
 	mu      sync.Mutex
 	members []*member
@@ -47,7 +49,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger)}
+	p := &Processor{topology: t, config: cfg, sinks: map[topology.Sink]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
 	return p, nil
 }
 
@@ -66,7 +68,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) run(ctx context.Context) (err error) {
-	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
+	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application(), p.config.Logger)
 	if err != nil {
 		return err
 	}

@@ -106,17 +106,26 @@ func (k *kept) row(r topology.Raw) (topology.Raw, error) {
 		return r, k.restoring()
 	}
 	value, at, offset, err := s.Committed(r.Key)
-	if errors.Is(err, store.ErrClosed) {
-		return r, k.restoring()
-	}
 	if r.Offset = offset; err != nil {
-		return r, err
+		return r, k.reason(err)
 	}
 	if value != nil {
 		r.Value, r.Time = value, time.UnixMilli(at)
 		return r, nil
 	}
 	return r, nil
+}
+
+// reason is an error of the store as a reader is to see it: what is closed or
+// damaged is about to be restored.
+func (k *kept) reason(err error) error {
+	switch {
+	case errors.Is(err, store.ErrClosed):
+		return k.restoring()
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%w: partition %d: %w", ErrRestoring, k.partition, err)
+	}
+	return fmt.Errorf("store %s: %w", k, err)
 }
 
 // restoring says how far the store is.

@@ -51,6 +51,7 @@ func newSession(m *member) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	producer.MaxMessageBytes = m.maxMessageBytes
 	s := &session{
 		member: m, producer: producer,
 		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),

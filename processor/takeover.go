@@ -23,44 +23,50 @@ type legacy struct {
 	begun  []string // topics of which something is committed
 	own    bool     // the partition is marked as ours already
 	clocks string   // of the task
+	tables string   // what was noted of its tables, see tableNotes
 }
 
 // The metadata of a partition's committed offsets names the producer of the
 // partition's owner, from before the owner's first record of it until the owner
 // gives it up in good order. A new owner that finds another's name knows that that
 // one died, lost its membership, or is a zombie: see [session.succeed]. In that of
-// the first input the task's clocks follow.
+// the first input the task's clocks follow, and what its tables were then.
 const (
 	ownerMark  = "tidemark-owner:"
 	clocksMark = "tidemark-clocks:"
+	tablesMark = "tidemark-tables:"
 )
 
-// metadata is what is committed with a task's offsets, unless it gives them up.
-func metadata(owner, clocks string, strays bool) *string {
+// Marks stand in the metadata of a committed offset, each "" if it is not there.
+type marks struct {
+	owner, clocks, tables string
+	strays                bool // keys of the group do
+}
+
+// metadata is what is committed with a task's offsets.
+func (m marks) metadata() *string {
 	var parts []string
-	if owner != "" {
-		parts = append(parts, ownerMark+owner)
+	for _, part := range [][2]string{{ownerMark, m.owner}, {clocksMark, m.clocks}, {tablesMark, m.tables}} {
+		if part[1] != "" {
+			parts = append(parts, part[0]+part[1])
+		}
 	}
-	if clocks != "" {
-		parts = append(parts, clocksMark+clocks)
-	}
-	if strays {
+	if m.strays {
 		parts = append(parts, strayMark)
 	}
 	text := strings.Join(parts, " ")
 	return &text
 }
 
-func parseMetadata(text string) (owner, clocks string) {
+func parseMetadata(text string) (m marks) {
 	for part := range strings.FieldsSeq(text) {
-		if id, ok := strings.CutPrefix(part, ownerMark); ok {
-			owner = id
-		}
-		if c, ok := strings.CutPrefix(part, clocksMark); ok {
-			clocks = c
+		for mark, to := range map[string]*string{ownerMark: &m.owner, clocksMark: &m.clocks, tablesMark: &m.tables} {
+			if rest, ok := strings.CutPrefix(part, mark); ok {
+				*to = rest
+			}
 		}
 	}
-	return owner, clocks
+	return m
 }
 
 // owner is what the session marks its partitions with, "" without transactions.
@@ -83,16 +89,19 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 		}
 		legacies := map[int32]legacy{}
 		owners := map[int32]string{}
-		see := func(topic string, p int32, owner, clocks string) error {
+		see := func(topic string, p int32, m marks) error {
 			l := legacies[p]
 			l.begun = append(l.begun, topic)
-			l.own = l.own || owner != "" && owner == s.owner()
-			if clocks != "" {
-				l.clocks = clocks
+			l.own = l.own || m.owner != "" && m.owner == s.owner()
+			if m.clocks != "" {
+				l.clocks = m.clocks
+			}
+			if m.tables != "" {
+				l.tables = m.tables
 			}
 			legacies[p] = l
-			if owner != "" {
-				owners[p] = owner
+			if m.owner != "" {
+				owners[p] = m.owner
 			}
 			return nil
 		}
@@ -210,7 +219,7 @@ func (s *session) describe() (*groupView, error) {
 
 // committedOffsets hands over what a group has committed of partitions. If only
 // what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, owner, clocks string) error) (complete bool, err error) {
+func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, m marks) error) (complete bool, err error) {
 	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: group, RequireStable: stable}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
@@ -238,8 +247,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 			case block.Err != sarama.ErrNoError:
 				err = block.Err
 			case block.Offset >= 0:
-				owner, clocks := parseMetadata(block.Metadata)
-				err = each(topic, p, owner, clocks)
+				err = each(topic, p, parseMetadata(block.Metadata))
 			}
 			if err != nil {
 				return false, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)

@@ -42,6 +42,9 @@ func (p *Processor) prepareTopics() (ready topics, err error) {
 	if err != nil {
 		return ready, err
 	}
+	if err := p.askLimits(p.allTopics()); err != nil {
+		return ready, err
+	}
 	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
 	var wrong []error
 	for _, r := range p.topology.Repartitions() {
@@ -55,7 +58,7 @@ func (p *Processor) prepareTopics() (ready topics, err error) {
 		}
 	}
 	if p.topology.DeadLetters(p.config.Policies) {
-		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, nil))
+		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, p.limits.deadLetterSettings()))
 	}
 	for _, g := range p.topology.Globals() {
 		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
@@ -65,7 +68,7 @@ func (p *Processor) prepareTopics() (ready topics, err error) {
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	return ready, errors.Join(wrong...)
+	return ready, errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
@@ -193,6 +196,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
 		ConfigEntries: map[string]*string{},
 	}
+	config = p.limits.settings(config)
 	for k, v := range config {
 		detail.ConfigEntries[k] = &v
 	}
@@ -252,7 +256,8 @@ func (p *Processor) serves(topic string) error {
 	return nil
 }
 
-// incarnation is the id of a topic: it changes when the topic is made anew.
+// incarnation is the id of a topic: it changes when the topic is made anew. The
+// answer names the Kafka cluster too, which is noted.
 func (p *Processor) incarnation(topic string) (string, error) {
 	b, err := p.client.Controller()
 	if err != nil {
@@ -264,7 +269,10 @@ func (p *Processor) incarnation(topic string) (string, error) {
 		return "", fmt.Errorf("metadata of %q: %w", topic, err)
 	}
 	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
-		return "", fmt.Errorf("metadata of %q: unknown topic", topic)
+		return "", fmt.Errorf("metadata of %q: %w", topic, sarama.ErrUnknownTopicOrPartition)
+	}
+	if r.ClusterID != nil {
+		p.cluster.Store(r.ClusterID)
 	}
 	return r.Topics[0].Uuid.String(), nil
 }

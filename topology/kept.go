@@ -39,6 +39,10 @@ type StateStore struct {
 	// step keeps them for itself.
 	Table bool
 
+	// Meaning says what the rows are. Rows of another meaning are not to be read as
+	// these.
+	Meaning string
+
 	// EveryChange says that each change of a row is a record of the changelog.
 	EveryChange bool
 
@@ -64,7 +68,7 @@ type StateStore struct {
 
 func (s *kept) state(b *Builder) StateStore {
 	return StateStore{
-		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, EveryChange: s.everyChange, Ordered: s.ordered,
+		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, Meaning: s.meaning(b), EveryChange: s.everyChange, Ordered: s.ordered,
 		Sinks: append([]Sink(nil), s.sinks...), PartitionKey: s.partitionKey,
 		Deadline: s.deadline, DeadlineName: s.deadlineName, DeadlineByKey: s.keyDeadline,
 	}

@@ -46,12 +46,12 @@ func (l *Limits) plainly(key, value []byte, headers []Header) bool {
 	return len(headers) == 0 && (key != nil || !l.Compacted) && len(key)+len(value)+spare <= l.Bytes && l.Before|l.After == 0 && l.Refuses == nil
 }
 
-// check returns why the topic would refuse a record.
-func (l *Limits) check(r *Raw, now time.Time) error {
+// Check returns why the topic would refuse a record, nil if it takes it.
+func (l *Limits) Check(r *Raw, now time.Time) error {
 	if l.Compacted && r.Key == nil {
 		return errors.New("the topic is compacted, and the record has no key")
 	}
-	if n := BatchBytes(r.Key, r.Value, r.Headers); n > l.Bytes {
+	if n := BatchBytes(r.Key, r.Value, r.Headers); l.Bytes > 0 && n > l.Bytes {
 		return fmt.Errorf("key %q: %d bytes are more than the topic's max.message.bytes of %d", cut(r.Key), n, l.Bytes)
 	}
 	at := r.Time.UTC().Format(time.RFC3339)
@@ -113,7 +113,7 @@ func (k *Task) limitsOf(topic string) *Limits {
 // unless the policy is Fail. Its deletions are never left out, or the row would
 // be due again at once.
 func (k *Task) takes(l *Limits, o Output) bool {
-	err := l.check(&o.Raw, k.Now())
+	err := l.Check(&o.Raw, k.Now())
 	if err == nil || k.unwritable != nil {
 		return true
 	}

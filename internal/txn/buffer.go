@@ -10,6 +10,7 @@ type buffer struct {
 	bytes   int
 	slab    []sarama.Record
 	memory  []byte
+	room    int // bytes of a batch for the topic
 }
 
 const (
@@ -49,10 +50,10 @@ func (p *Producer) Publish(topic string, partition int32, key, value []byte, hea
 	defer p.mu.Unlock()
 	b := p.buffers[at]
 	if b == nil {
-		b = &buffer{}
+		b = &buffer{room: p.room(topic)}
 		p.buffers[at] = b
 	}
-	if b.bytes > 0 && b.bytes+recordBytes(key, value, headers) > p.room(topic) {
+	if b.bytes > 0 && b.bytes+recordBytes(key, value, headers) > b.room {
 		p.queueBuffer(at, b)
 		p.push()
 	}
