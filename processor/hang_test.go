@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -69,6 +70,23 @@ func TestStartTimeoutWithSilentBroker(t *testing.T) {
 	}
 	if n := strings.Count(i.log.String(), "msg=waiting"); n != 1 {
 		t.Errorf("said %d times that it waits, want once in 5s:\n%s", n, i.log)
+	}
+}
+
+// A TLS handshake that is not answered is bounded, too.
+func TestStartTimeoutWithSilentBrokerAndTLS(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	at := silent(t)
+	began := time.Now()
+	i := c.start(c.hello(), func(cfg *processor.Config) {
+		cfg.Brokers, cfg.StartTimeout = []string{at}, time.Second
+		cfg.Kafka = sarama.NewConfig()
+		cfg.Kafka.Net.TLS.Enable = true
+	})
+	<-i.ended
+	if took := time.Since(began); took > 2*time.Second || i.err == nil || !strings.Contains(i.err.Error(), "no answer") {
+		t.Errorf("Run returned %v after %v", i.err, took)
 	}
 }
 
