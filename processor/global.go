@@ -125,6 +125,11 @@ func (t *global) progress() error {
 	}
 	t.left.Store(left)
 	t.behind.Store(behind)
+	if what := "global table " + t.Store + " to be read"; left > 0 {
+		t.waits.expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.Topic))
+	} else {
+		t.waits.clear(what, "")
+	}
 	if left > 0 || t.view.Load() != nil {
 		return nil
 	}
