@@ -9,7 +9,7 @@ import (
 )
 
 // deadLetter publishes a record as it was, in the open transaction, with the
-// reason and its place in headers. If it does not fit, the reason is cut.
+// reason, its place and its time in headers. If it does not fit, the reason is cut.
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
@@ -25,7 +25,8 @@ func deadLetter(r topology.Raw, reason error, topic string, limits topology.Limi
 	headers := append(r.Headers[:len(r.Headers):len(r.Headers)],
 		topology.Header{Key: "tidemark-topic", Value: []byte(r.Topic)},
 		topology.Header{Key: "tidemark-partition", Value: fmt.Append(nil, r.Partition)},
-		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)})
+		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)},
+		topology.Header{Key: "tidemark-time", Value: fmt.Append(nil, r.Time.UnixMilli())})
 	if e, ok := errors.AsType[*topology.RecordError](reason); ok {
 		headers = append(headers, topology.Header{Key: "tidemark-node", Value: []byte(e.Node)})
 		reason = e.Err
@@ -37,15 +38,8 @@ func deadLetter(r topology.Raw, reason error, topic string, limits topology.Limi
 	}
 	letter := r
 	letter.Topic, letter.Headers = topic, append(headers, topology.Header{Key: "tidemark-error", Value: []byte(text)})
-	if letter.Time.Before(time.UnixMilli(0)) {
-		letter.Time = now // a producer cannot send it; the error says what it was
-	}
-	err := limits.Check(&letter, now)
-	if err != nil && (limits.Before > 0 || limits.After > 0) {
-		letter.Time = now // the topic may refuse the record's time: it is not what dead letters are kept for
-		err = limits.Check(&letter, now)
-	}
-	if err != nil {
+	letter.Time = now // by the record's own, retention could delete it at once, or the topic refuse it
+	if err := limits.Check(&letter, now); err != nil {
 		return topology.Raw{}, &startError{fmt.Errorf("record %s cannot be moved to topic %q: %w: change the topic's settings", r.Position, topic, err)}
 	}
 	return letter, nil

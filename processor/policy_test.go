@@ -152,7 +152,7 @@ func TestPolicyDeadLetter(t *testing.T) {
 		t.Fatalf("%d dead letters, want 1", len(letters))
 	}
 	r := letters[0]
-	if string(r.Key) != "testid-01" || string(r.Value) != "{" || !r.Timestamp.Equal(at) {
+	if string(r.Key) != "testid-01" || string(r.Value) != "{" || time.Since(r.Timestamp) > time.Minute {
 		t.Errorf("dead letter %s = %s of %v", r.Key, r.Value, r.Timestamp)
 	}
 	want := []kgo.RecordHeader{
@@ -161,6 +161,7 @@ func TestPolicyDeadLetter(t *testing.T) {
 		{Key: "tidemark-topic", Value: []byte("hello-log-store")},
 		{Key: "tidemark-partition", Value: []byte("0")},
 		{Key: "tidemark-offset", Value: []byte("0")},
+		{Key: "tidemark-time", Value: []byte("1700000000000")}, // by the record's own time Kafka's retention would delete it
 		{Key: "tidemark-node", Value: []byte("table hello-state-store")},
 		{Key: "tidemark-error", Value: []byte("decode value: unexpected end of JSON input")},
 	}
