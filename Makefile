@@ -1,5 +1,7 @@
 # make test needs Go only. The others run on real servers: a Kafka at
 # TIDEMARK_BROKERS and a Redis at TIDEMARK_REDIS, which they write to and empty.
+# crash runs on three brokers, too, if TIDEMARK_CLUSTER_SCRIPT names a program that
+# takes start (and prints the addresses), kill N, freeze N and thaw N.
 
 LINT_VERSION = v2.15.0
 
@@ -14,8 +16,9 @@ test: ## everything that needs no server, under the race detector; most of its t
 integration: ## the scenarios, the acceptance, the shop and the sink's suite on real servers
 	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders
 
-crash: ## kills everything at random for ten minutes and compares every key
+crash: ## kills everything at random for ten minutes and compares every key; again on three brokers
 	go run ./internal/crash -flush
+	if [ -n "$$TIDEMARK_CLUSTER_SCRIPT" ]; then go run ./internal/crash -flush -cluster-script "$$TIDEMARK_CLUSTER_SCRIPT"; fi
 
 crash-short:
 	go run ./internal/crash -short -flush

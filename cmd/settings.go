@@ -70,7 +70,7 @@ func (s *settings) processor(topo *topology.Topology, log io.Writer) processor.C
 	}
 	c.StateDir = cmp.Or(c.StateDir, "./"+application+"-state")
 	if s.onBad != 0 {
-		c.Policies = topology.Policies{Decode: s.onBad, Process: s.onBad}
+		c.Policies = topology.Policies{Decode: s.onBad, Process: s.onBad, Write: s.onBad}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(s.handler(log))

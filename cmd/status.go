@@ -56,6 +56,9 @@ func writeStatus(w io.Writer, s processor.Status) error {
 	if s.Err != "" {
 		fmt.Fprintf(w, "  %s\n", s.Err)
 	}
+	for _, wait := range s.Waiting {
+		fmt.Fprintf(w, "  %s\n", wait)
+	}
 	c := s.Counts
 	fmt.Fprintf(w, "%s, %s, %s, %s\n",
 		counted(c.Records, "record", "records"), counted(c.Rows, "row", "rows"),

@@ -27,7 +27,7 @@ type (
 var (
 	orders = topology.Topic[string, Order]{
 		Name: "orders", Key: codec.String{}, Value: codec.JSON[Order]{},
-		Time: func(_ string, o Order) time.Time { return o.Placed },
+		Time: func(r topology.Record[string, Order]) time.Time { return r.Value.Placed },
 	}
 	payments  = topology.Topic[string, Payment]{Name: "payments", Key: codec.String{}, Value: codec.JSON[Payment]{}}
 	customers = topology.Topic[string, Customer]{Name: "customers", Key: codec.String{}, Value: codec.JSON[Customer]{}}

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -76,18 +77,54 @@ var errFound = errors.New("there is a record")
 
 // lookUp looks for a committed record behind those that have arrived.
 func (f *feed) lookUp() (found bool, err error) {
-	held := txn.Log{Client: f.m.writer, Topic: f.topic, Partition: f.claim.Partition()}
+	f.bare, found, err = f.record(f.m.writer, f.bare)
+	return found, err
+}
+
+// record tells whether there is a committed record at or behind an offset, and
+// before which offset there is none.
+func (in *input) record(client sarama.Client, from int64) (at int64, found bool, err error) {
+	held := txn.Log{Client: client, Topic: in.topic, Partition: in.claim.Partition()}
 	for {
-		next, stable, err := held.Read(f.bare, 0, func(*sarama.Record, int64, time.Time) error { return errFound })
+		next, stable, err := held.Read(from, 0, func(*sarama.Record, int64, time.Time) error { return errFound })
 		switch {
 		case errors.Is(err, errFound):
-			return true, nil
+			return from, true, nil
 		case err != nil:
-			return false, err
-		case next == f.bare || next >= stable:
-			f.bare = next
-			return false, nil
+			return from, false, err
+		case next == from || next >= stable:
+			return next, false, nil
 		}
-		f.bare = next
+		from = next
+	}
+}
+
+const lagTick = 500 * time.Millisecond
+
+// measureLag looks into the logs of inputs that stand still shortly before their
+// end: where only markers and aborted records are left, nothing is. It ends with
+// the session, which does not wait for it: it changes nothing but what is shown.
+func (s *session) measureLag() {
+	type standing struct{ at, end int64 }
+	before, looked := map[*input]standing{}, map[*input]standing{}
+	for sleep(s.ctx, lagTick) == nil {
+		now := map[*input]standing{}
+		for _, t := range *s.listed.Load() {
+			for _, in := range t.claims() {
+				is := standing{in.progress.Load(), in.claim.HighWaterMarkOffset()}
+				now[in] = is
+				if lag := in.lag(); lag == 0 || lag > nearEnd || before[in] != is || looked[in] == is {
+					continue
+				}
+				at, _, err := in.record(s.client, max(is.at, in.barren.Load()))
+				if err != nil {
+					s.log.Debug("looking for records before the end of an input", "error", err)
+				}
+				in.barren.Store(at)
+				looked[in] = is
+			}
+		}
+		maps.DeleteFunc(looked, func(in *input, _ standing) bool { return now[in] == standing{} })
+		before = now
 	}
 }

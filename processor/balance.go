@@ -20,6 +20,7 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
+	settled    bell        // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -35,9 +36,11 @@ type sticky interface {
 
 // subscription is what a member tells the others.
 type subscription struct {
-	Sticky    []byte `json:"sticky"`
-	Advertise string `json:"advertise,omitempty"`
-	Stop      string `json:"stop,omitempty"` // the application is to stop, and why
+	Application string `json:"application"`
+	Sticky      []byte `json:"sticky"`
+	Owner       string `json:"owner,omitempty"` // what it marks partitions with
+	Advertise   string `json:"advertise,omitempty"`
+	Stop        string `json:"stop,omitempty"` // the application is to stop, and why
 }
 
 func newBalancer(m *member) *balancer {
@@ -51,13 +54,14 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise}
 	if s := b.member.session.Load(); s != nil {
 		s.gate.Lock()
 		b.joining.Store(true)
 		s.gate.Unlock()
+		own.Owner = s.owner()
 	}
 	b.member.update()
-	own := subscription{Sticky: inner, Advertise: b.member.config.Advertise}
 	if v := b.verdict.Load(); v != nil {
 		own.Stop = *v
 	}
@@ -81,13 +85,13 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 	for id, m := range members {
 		var s subscription
 		if err := json.Unmarshal(m.UserData, &s); err != nil {
-			return nil, errors.New("group has a member that is not of this application: is its name used twice?")
+			return nil, &startError{errors.New("group has a member that is not of this application: is its name used twice?")}
 		}
-		if s.Stop != "" {
+		if s.Stop != "" && s.Application == b.member.topology.Application() {
 			b.verdict.Store(&s.Stop)
 		}
 		owned := ownedNumbers(m.OwnedPartitions)
-		if why := b.stranger(m.Topics); why != "" {
+		if why := b.stranger(s.Application, m.Topics); why != "" {
 			b.strangers[id] = why
 			for _, p := range owned {
 				foreign[p] = true
@@ -123,7 +127,11 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 // stranger says why a member that reads these topics gets no partitions, "" if it
 // reads what this one reads. To share them out among both would take what belongs
 // together apart.
-func (b *balancer) stranger(topics []string) string {
+func (b *balancer) stranger(application string, topics []string) string {
+	if own := b.member.topology.Application(); application != own {
+		return fmt.Sprintf("the group's leader, %s, is of application %q, and this instance of %q: they would share the group and its tables: rename a store of one of them",
+			b.member.instance, own, application)
+	}
 	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
 		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: they run different versions of the topology: stop all of one before the other starts",
 			b.member.instance, own, topics)
@@ -169,6 +177,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
+	b.settled.ring()
 	b.member.update()
 }
 

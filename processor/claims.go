@@ -46,7 +46,7 @@ func (s *session) claimed(claim sarama.ConsumerGroupClaim) (t *task, first bool)
 		s.claims[p] = t
 	}
 	if t.claims() != nil {
-		s.fail(fmt.Errorf("topic %q has grown: its partition %d goes with those that are processed already", claim.Topic(), p))
+		s.fail(&staleError{fmt.Errorf("topic %q has grown: its partition %d goes with those that are processed already", claim.Topic(), p)})
 		return nil, false
 	}
 	t.inputs = append(t.inputs, newInput(claim))
@@ -120,7 +120,7 @@ func (s *session) assigned(topics map[string][]int32) {
 		}
 	}
 	s.loop.Go(func() {
-		legacies, err := s.takeOver(taken)
+		legacies, err := s.takeOver(fresh, taken)
 		for p, t := range fresh {
 			t.legacy, t.err = legacies[p], err
 			close(t.done)

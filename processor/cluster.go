@@ -20,6 +20,8 @@ type instance interface {
 	rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error]
 	changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error]
 	owners(ctx context.Context, store string) ([]string, error)
+	strays(ctx context.Context, store string) (bool, error)
+	anywhere(ctx context.Context, store string, key []byte) (topology.Raw, error)
 }
 
 // A cluster reads the rows of every instance: its own directly, those of others
@@ -33,9 +35,23 @@ type cluster struct {
 func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Raw, error) {
 	r, err := c.row(ctx, store, key)
 	if e, ok := errors.AsType[*ElsewhereError](err); ok && e.Owner != "" {
-		return c.peer(e.Owner, store).row(ctx, key)
+		r, err = c.peer(e.Owner, store).row(ctx, key)
 	}
-	return r, err
+	if err != nil || r.Value != nil {
+		return r, err
+	}
+	r.Key = key
+	return c.find(ctx, store, r)
+}
+
+// getHere is get for this instance only.
+func (c cluster) getHere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	r, err := c.row(ctx, store, key)
+	if err != nil || r.Value != nil {
+		return r, err
+	}
+	r.Key = key
+	return c.findHere(ctx, store, r)
 }
 
 // all yields the rows with from <= key < to, partition by partition. A nil to

@@ -64,8 +64,14 @@ func helloTopology(t testing.TB, redis string) *topology.Topology {
 
 // countTopology counts the records of each key, publishes every count and copies
 // the last ones to Redis.
-func countTopology(t testing.TB, redis string) *topology.Topology {
-	b := topology.NewBuilder("count")
+func countTopology(t testing.TB, redis string) *topology.Topology { return prefixedCount(t, redis, "") }
+
+func prefixedCount(t testing.TB, redis, prefix string) *topology.Topology {
+	journal, counted, counts := journal, counted, counts
+	for _, name := range []*string{&journal.Name, &counted.Name, &counts.Name} {
+		*name = prefix + *name
+	}
+	b := topology.NewBuilder(prefix + "count")
 	table := topology.Count(topology.Consume(b, journal), counted)
 	topology.Publish(table, counts)
 	topology.Sync(table, &sinks.Redis{Addr: redis})

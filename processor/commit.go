@@ -1,8 +1,6 @@
 package processor
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -90,7 +88,7 @@ func (s *session) due(age time.Duration) bool {
 		full = full || t.records >= commitRows
 		held += t.held()
 		if behind > farBehind {
-			interval = stretch * s.config.CommitInterval
+			interval = min(stretch*s.config.CommitInterval, longestCommit)
 		}
 	}
 	return dry || full || held >= commitBytes || age >= interval
@@ -136,7 +134,7 @@ func (s *session) commit() {
 	}
 	s.step(3)
 	if err != nil {
-		s.fail(tooLarge(err))
+		s.fail(err)
 		return
 	}
 
@@ -156,33 +154,25 @@ func (s *session) commit() {
 }
 
 // offsets are where the group goes on. Their metadata says whose the partition
-// is, unless it is given up, and where the task's clocks stand.
+// is, unless it is given up, where the task's clocks stand, and what its tables are.
 func (s *session) offsets(tasks []*task) txn.Offsets {
 	offsets := txn.Offsets{}
 	for _, t := range tasks {
-		owner, clocks := s.transactionalID(), t.clocks()
+		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables(), strays: s.strayed.Load()}
 		if t.last = t.releasing.Load(); t.last {
-			owner = ""
+			m.owner = ""
 		}
 		for _, in := range t.inputs {
 			if in.next < 0 {
 				continue // nothing of it was ever read
 			}
 			offsets[in.topic] = append(offsets[in.topic], &sarama.PartitionOffsetMetadata{
-				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: metadata(owner, clocks),
+				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: m.metadata(),
 			})
-			clocks = ""
+			m.clocks, m.tables = "", ""
 		}
 	}
 	return offsets
-}
-
-// tooLarge says what to do about offsets whose metadata the broker refuses.
-func tooLarge(err error) error {
-	if !errors.Is(err, sarama.ErrOffsetMetadataTooLarge) {
-		return err
-	}
-	return &startError{fmt.Errorf("%w: the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store: raise offset.metadata.max.bytes of the brokers, which is 4096 by default", err)}
 }
 
 // membership fences a zombie: the broker takes offsets only from the member,

@@ -29,7 +29,8 @@ type Config struct {
 
 	// CommitInterval is the longest time between commits. A commit also comes when
 	// the input is dry; far behind its end the interval stretches to five times
-	// its length. Defaults to 100ms.
+	// its length. Never does it exceed 5s, half of the time after which the brokers
+	// would abort the transaction. Defaults to 100ms.
 	CommitInterval time.Duration
 
 	// MaxTaskIdle is how long a task with several inputs waits for records of one
@@ -48,7 +49,10 @@ type Config struct {
 	StartTimeout time.Duration
 
 	// DrainTimeout is how long Run may go on after its context is done, to commit
-	// what was begun and to leave the group. Defaults to 30s.
+	// what was begun and to leave the group. A function of the program that blocks
+	// longer is left behind, and with it the tables that it works on: the state
+	// directory can be used again when it returns, or when the process ends.
+	// Defaults to 30s.
 	DrainTimeout time.Duration
 
 	// Advertise is the host and port at which other instances reach Handler.
@@ -59,12 +63,19 @@ type Config struct {
 	// default.
 	Replication int
 
+	// Topics are settings of the topics that tidemark creates, by the topic's name,
+	// and under "" of all of them: {"": {"compression.type": "zstd"}}. They are
+	// used when a topic is created, and change none that exists. cleanup.policy and
+	// message.timestamp.type cannot be set. Defaults to the brokers' defaults.
+	Topics map[string]map[string]string
+
 	// Policies are for input that cannot be processed. They default to Fail.
 	Policies topology.Policies
 
 	// OnError decides what an error costs that no policy covers. It is called
-	// once for each error. Defaults to RestartTask for errors that may pass,
-	// StopInstance for a *topology.RecordError.
+	// once for each error, but not for one that somebody has to mend: that ends the
+	// instance. Defaults to RestartTask for errors that pass by themselves, and to
+	// StopInstance for all others, such as a *topology.RecordError.
 	OnError func(error) Answer
 
 	// Logger defaults to slog.Default().
@@ -136,16 +147,15 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SessionTimeout > 0 && c.SessionTimeout < 10*heartbeat {
 		refuse("SessionTimeout: %v is less than ten heartbeats of %v", c.SessionTimeout, heartbeat)
 	}
-	if c.CommitInterval > transactionTimeout/10 {
-		refuse("CommitInterval: %v is more than %v", c.CommitInterval, transactionTimeout/10)
+	if c.CommitInterval > longestCommit {
+		refuse("CommitInterval: %v is more than %v, half of the %v after which brokers abort a transaction", c.CommitInterval, longestCommit, transactionTimeout)
 	}
+	wrong = append(wrong, c.wrongTopics()...)
 	if c.Replication < 0 {
 		refuse("Replication: %d is negative", c.Replication)
 	}
-	for name, p := range map[string]topology.Policy{"Decode": c.Policies.Decode, "Process": c.Policies.Process} {
-		if p < 0 || p > topology.DeadLetter {
-			refuse("Policies.%s: %d is not a policy", name, p)
-		}
+	if err := c.Policies.Validate(); err != nil {
+		refuse("%w", err)
 	}
 	if c.Guarantee != ExactlyOnce && c.Guarantee != AtLeastOnce {
 		refuse("Guarantee: %d is not a guarantee", c.Guarantee)
@@ -157,10 +167,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.OnError == nil {
 		c.OnError = func(err error) Answer {
-			if e := (*topology.RecordError)(nil); errors.As(err, &e) {
-				return StopInstance
+			switch c, _ := classify(err); c {
+			case passing, lingering, storeError:
+				return RestartTask
 			}
-			return RestartTask
+			return StopInstance
 		}
 	}
 	if c.Logger == nil {
@@ -173,4 +184,5 @@ func (c Config) withDefaults() (Config, error) {
 const (
 	heartbeat          = 300 * time.Millisecond
 	transactionTimeout = 10 * time.Second
+	longestCommit      = transactionTimeout / 2 // between commits: a rebalance may hold one up
 )

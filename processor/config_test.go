@@ -33,7 +33,7 @@ func TestConfigErrorsComeTogether(t *testing.T) {
 	_, err := processor.New(minimal(t), processor.Config{
 		Brokers:        []string{"localhost", "kafka:9092"},
 		Guarantee:      7,
-		CommitInterval: 2 * time.Second,
+		CommitInterval: 6 * time.Second,
 		SessionTimeout: 2 * time.Second,
 		StartTimeout:   -time.Second,
 		DrainTimeout:   -time.Minute,
@@ -41,6 +41,7 @@ func TestConfigErrorsComeTogether(t *testing.T) {
 		Replication:    -1,
 		Policies:       topology.Policies{Decode: 9, Process: -1},
 		Kafka:          kafka,
+		Topics:         map[string]map[string]string{"": {"cleanup.policy": "delete"}},
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -48,7 +49,7 @@ func TestConfigErrorsComeTogether(t *testing.T) {
 	want := []string{
 		`Advertise: ":9610" is not host:port`,
 		`Brokers: "localhost" is not host:port`,
-		`CommitInterval: 2s is more than 1s`,
+		`CommitInterval: 6s is more than 5s, half of the 10s after which brokers abort a transaction`,
 		`DrainTimeout: -1m0s is negative`,
 		`Guarantee: 7 is not a guarantee`,
 		`Kafka: kafka: invalid configuration (Net.MaxOpenRequests must be > 0)`,
@@ -58,6 +59,7 @@ func TestConfigErrorsComeTogether(t *testing.T) {
 		`SessionTimeout: 2s is less than ten heartbeats of 300ms`,
 		`StartTimeout: -1s is negative`,
 		`StateDir: required`,
+		`Topics[""]: cleanup.policy cannot be set: tables rely on it`,
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)

@@ -18,5 +18,11 @@ func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.R
 
 // Purge does once what is else done every 30 seconds.
 func (p *Processor) Purge() error {
-	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once()
+	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once(context.Background())
+}
+
+// Classify returns the name of an error's class, and the cure.
+func Classify(err error) (string, string) {
+	class, cure := classify(err)
+	return class.String(), cure
 }

@@ -35,6 +35,8 @@ type follower struct {
 	done atomic.Int64 // changelog position that the target has
 	err  atomic.Pointer[string]
 
+	moved bell // done or err has changed
+
 	epoch int64 // ours, 0 before the first Open
 	place place // where the target stands
 	tried int64 // the target may hold rows up to here
@@ -62,9 +64,7 @@ func (t *task) follow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
 			f.end.Store(k.store.Position())
-			if cluster := k.cluster.Load(); cluster != nil {
-				f.from.Owner.Cluster = *cluster
-			}
+			f.from.Owner.Cluster = k.clusterID()
 			f.running.Go(f.run)
 		}
 	}
@@ -75,10 +75,24 @@ func (t *task) follow() {
 func (t *task) unfollow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
-			for t.stopping() && f.err.Load() == nil && f.done.Load() < f.end.Load() && sleep(f.ctx, time.Millisecond) == nil {
-			}
+			f.finish()
 			f.cancel()
 			f.running.Wait()
+		}
+	}
+}
+
+// finish waits until the target has what is committed, if the instance stops
+// and the target is not in trouble.
+func (f *follower) finish() {
+	for f.ctx.Err() == nil {
+		moved := f.moved.next()
+		if !f.stopping() || f.err.Load() != nil || f.done.Load() >= f.end.Load() {
+			return
+		}
+		select {
+		case <-moved:
+		case <-f.ctx.Done():
 		}
 	}
 }
@@ -93,6 +107,7 @@ func (f *follower) committed(end int64) {
 }
 
 func (f *follower) run() {
+	defer f.waits.clear("sink "+f.sink.String(), f.String())
 	f.began = time.Now()
 	for wait := 50 * time.Millisecond; f.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		began := time.Now()
@@ -123,9 +138,9 @@ func (f *follower) trouble(err error) {
 		return
 	}
 	text := err.Error()
-	if was := f.err.Swap(&text); was == nil || *was != text {
-		f.log.Warn("sink waits", "sink", f.sink.String(), "partition", f.partition, "error", err)
-	}
+	f.err.Store(&text)
+	f.moved.ring()
+	f.waits.set("sink "+f.sink.String(), f.String(), err)
 	if f.reached(f.id) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
 		return
 	}
@@ -166,12 +181,13 @@ func (f *follower) once() error {
 	}
 	f.tried = max(f.tried, f.place.offset)
 	f.done.Store(f.place.offset)
+	f.moved.ring()
 	for {
 		if err := f.advance(); err != nil {
 			return err
 		}
 		if f.err.Swap(nil) != nil {
-			f.log.Info("sink goes on", "sink", f.sink.String(), "partition", f.partition)
+			f.waits.clear("sink "+f.sink.String(), f.String())
 		}
 	}
 }
@@ -249,6 +265,7 @@ func (f *follower) step(to int64, rows []topology.Raw) error {
 	f.place = next
 	f.done.Store(to)
 	f.rows.widen()
+	f.moved.ring()
 	return nil
 }
 

@@ -25,6 +25,7 @@ type global struct {
 	topology.Global
 	*Processor
 	view   atomic.Pointer[store.Store] // while it is ready
+	news   bell                        // places have moved, or the view has gone
 	places atomic.Pointer[[]int64]     // by partition: the offsets that the rows are of, at least
 	left   atomic.Int64                // offsets to read until it is ready
 	behind atomic.Int64                // offsets to read until the end, as of the last time that Kafka answered
@@ -57,6 +58,9 @@ func (t *global) take(c *txn.Cursor) error {
 	defer t.reading.Unlock()
 	if t.store == nil {
 		return nil // another leader's answer has closed it
+	}
+	if err := t.store.Damage(); err != nil {
+		return err // as a task or a query has found it
 	}
 	if silent := time.Since(t.heard); silent > max(t.retention, 2*globalRound) {
 		return fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.Topic, silent.Round(time.Second), t.retention)
@@ -149,7 +153,7 @@ func (t *global) restored() error {
 		t.config.Logger.Info("global table restored", "table", t.Store, "records", t.count, "took", took.Round(time.Millisecond))
 	}
 	if took > t.retention && t.count > 0 {
-		return fmt.Errorf("reading global table %q took %v, and its topic keeps tombstones for %v: raise delete.retention.ms of %s", t.Store, took, t.retention, t.Topic)
+		return &startError{fmt.Errorf("reading global table %q took %v, and its topic keeps tombstones for %v: raise delete.retention.ms of %s", t.Store, took, t.retention, t.Topic)}
 	}
 	return t.commit() // also if there was nothing to read: the offsets are noted
 }
@@ -164,10 +168,11 @@ func (t *global) fail(err error) {
 	t.mu.Unlock()
 	for _, m := range t.watching() {
 		if s := m.session.Load(); s != nil {
-			s.fail(err)
+			s.fail(&staleError{err})
 		}
 	}
 	t.view.Store(nil)
+	t.news.ring()
 	t.update()
 }
 

@@ -57,7 +57,7 @@ func (t *global) rows(ctx context.Context, from, to []byte, yield func(topology.
 	}
 	defer snap.Release()
 	if places, err = parsePlaces(snap.Note); err != nil {
-		return nil, err
+		return nil, t.reason(err)
 	}
 	for r, err := range snap.Rows(from, to) {
 		switch {
@@ -92,12 +92,16 @@ func (t *global) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
 		some := func(r topology.Raw) bool { return yield(r, nil) }
 		places, err := t.rows(ctx, nil, nil, some)
 		for err == nil && ctx.Err() == nil {
+			news := t.news.next()
 			now := t.places.Load()
 			switch {
 			case t.view.Load() == nil:
 				err = t.restoring()
 			case slices.Equal(*now, places):
-				_ = sleep(ctx, 20*time.Millisecond)
+				select {
+				case <-news:
+				case <-ctx.Done():
+				}
 			default:
 				err = t.since(places, *now, some)
 			}
@@ -142,8 +146,11 @@ func (t *global) since(places, now []int64, yield func(topology.Raw) bool) error
 
 // reason is an error of the store as a reader is to see it.
 func (t *global) reason(err error) error {
-	if errors.Is(err, store.ErrClosed) {
+	switch {
+	case errors.Is(err, store.ErrClosed):
 		return t.restoring()
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%w: global table %q: %w", ErrRestoring, t.Store, err)
 	}
 	return fmt.Errorf("global table %q: %w", t.Store, err)
 }

@@ -59,10 +59,11 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	}()
 	return running, func() error {
 		cancel()
+		closed := all.client.Close() // first: a fetch may wait for its broker
 		<-ended
 		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
 		all.end(nil)
-		errs := []error{all.close(), all.client.Close()}
+		errs := []error{all.close(), closed}
 		if refused != nil {
 			errs = append(errs, refused)
 		}
@@ -156,14 +157,10 @@ func (all *globals) run(ctx context.Context) {
 
 // trouble says what the tables are waiting for.
 func (all *globals) trouble(err error) {
-	text := explain(err).Error()
-	was := all.err.Swap(&text)
-	switch {
-	case !all.globalsReady():
-		all.waiting(errors.New(text))
-	case was == nil || *was != text:
-		all.config.Logger.Warn("global tables wait", "error", text)
-	}
+	err = explain(err)
+	text := err.Error()
+	all.err.Store(&text)
+	all.waits.set("the global tables", "", err)
 }
 
 // round reads for a while, or until something is wrong.
@@ -231,8 +228,9 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 			return all.sort(r.table, err)
 		}
 	}
-	if was := all.err.Load(); was != nil && all.err.CompareAndSwap(was, nil) {
-		all.config.Logger.Info("global tables go on")
+	if all.err.Load() != nil {
+		all.err.Store(nil)
+		all.waits.clear("the global tables", "")
 	}
 	return nil
 }
@@ -265,6 +263,7 @@ func (all *globals) close() error {
 		t.reading.Lock()
 		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
 		t.view.Store(nil)
+		t.news.ring()
 		errs = append(errs, t.close(current, nil))
 		t.reading.Unlock()
 	}

@@ -56,7 +56,10 @@ func (t *global) open(client sarama.Client) error {
 	if wiped != "" {
 		t.config.Logger.Warn("local global table wiped, to be read from its topic", "table", t.Store, "reason", wiped)
 	}
-	if err := s.Begin(source); err != nil {
+	if cut := s.Cut(); cut != "" {
+		t.config.Logger.Warn("what a local global table wrote last was cut off, by a kill or by damage: it is read again from its topic", "table", t.Store, "reason", cut)
+	}
+	if err := s.Begin(t.home(t.Topic, source, allPartitions, "").String()); err != nil {
 		return errors.Join(err, s.Close(false))
 	}
 	for p, at := range places {
@@ -70,13 +73,17 @@ func (t *global) open(client sarama.Client) error {
 // why it cannot be brought up to date from there.
 func (t *global) fit(o store.Origin, source string, starts, ends []int64) (places []int64, err error) {
 	places, err = parsePlaces(o.Note)
+	if err == nil && o.Position > 0 {
+		var is home
+		if is, err = parseHome(o.Source); err == nil {
+			err = t.home(t.Topic, source, allPartitions, "").differs(is)
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, err
 	case o.Position == 0: // it has no rows
 		return nil, nil
-	case o.Source != source:
-		return nil, fmt.Errorf("it belongs to another incarnation of topic %s", t.Topic)
 	case len(places) > len(ends):
 		return nil, fmt.Errorf("it has %d partitions, and topic %s has %d", len(places), t.Topic, len(ends))
 	}
@@ -106,6 +113,7 @@ func (t *global) commit() error {
 		return fmt.Errorf("global table %q: %w", t.Store, err)
 	}
 	t.places.Store(&places)
+	t.news.ring()
 	return nil
 }
 

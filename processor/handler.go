@@ -91,7 +91,10 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, notReady(s))
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]State{"state": s.State})
+	writeJSON(w, http.StatusOK, struct {
+		State   State  `json:"state"`
+		Waiting []Wait `json:"waiting,omitempty"`
+	}{s.State, s.Waiting})
 }
 
 // A problem is an error as the answer's body.
@@ -102,6 +105,7 @@ type problem struct {
 	Restore int64    `json:"restore,omitempty"` // changelog offsets still to read
 	Owner   string   `json:"owner,omitempty"`   // address of the instance to ask
 	Tables  []string `json:"tables,omitempty"`
+	Waiting []Wait   `json:"waiting,omitempty"`
 }
 
 // Codes of problems.
@@ -165,6 +169,10 @@ func notReady(s Status) problem {
 	if s.Err != "" {
 		p.Message += ": " + s.Err
 	}
+	for _, w := range s.Waiting {
+		p.Message += "; " + w.String()
+	}
+	p.Waiting = s.Waiting
 	return p
 }
 

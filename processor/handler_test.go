@@ -283,15 +283,3 @@ func TestHandlerPages(t *testing.T) {
 		}
 	}
 }
-
-func FuzzAfter(f *testing.F) {
-	f.Add([]byte("a"), []byte("ab"))
-	f.Add([]byte("\xff"), []byte("\xff\xff"))
-	f.Fuzz(func(t *testing.T, prefix, key []byte) {
-		end := after(prefix)
-		inside := string(key) >= string(prefix) && (end == nil || string(key) < string(end))
-		if begins := strings.HasPrefix(string(key), string(prefix)); begins != inside {
-			t.Errorf("key %q, prefix %q, end %q: in the range is %v", key, prefix, end, inside)
-		}
-	})
-}

@@ -37,7 +37,7 @@ func holding(t *testing.T, dir string) (end func() error) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	for p.Status().Err == "" {
+	for p.Status().Waiting == nil {
 		select {
 		case err := <-ended:
 			t.Fatalf("Run: %v", err)
@@ -53,7 +53,7 @@ func holding(t *testing.T, dir string) (end func() error) {
 // refused runs a processor that is not to get its state directory.
 func refused(t *testing.T, dir string) string {
 	t.Helper()
-	p, err := processor.New(minimal(t), processor.Config{Brokers: []string{nowhere}, StateDir: dir, StartTimeout: time.Millisecond})
+	p, err := processor.New(minimal(t), processor.Config{Brokers: []string{nowhere}, StateDir: dir, StartTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,30 +130,67 @@ func TestStateDirIsInUseElsewhere(t *testing.T) {
 	}
 }
 
+// An identity of another application is refused: two would share its tables.
 func TestIdentityIsRefused(t *testing.T) {
-	for name, test := range map[string]struct{ identity, want string }{
-		"empty":                  {"", "identity.json is damaged: remove it, and the instance will join as a new one"},
-		"damaged":                {`{"application":"minimal","inst`, "identity.json is damaged: remove it, and the instance will join as a new one"},
-		"without an instance":    {`{"application":"minimal"}`, "identity.json is damaged: remove it, and the instance will join as a new one"},
-		"of another application": {`{"application":"other","instance":"other-1"}`, `it belongs to application "other", not to "minimal": give each its own`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			file := filepath.Join(dir, "identity.json")
-			if err := os.WriteFile(file, []byte(test.identity), 0o644); err != nil {
-				t.Fatal(err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "identity.json")
+	if err := os.WriteFile(file, []byte(`{"application":"other","instance":"other-1"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("state directory %q: %s", dir, `it belongs to application "other", not to "minimal": give each its own`)
+	if got := refused(t, dir); got != want {
+		t.Errorf("error %q, want %q", got, want)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := holding(t, dir)(); err != nil {
+		t.Errorf("after its removal, and so without the lock: %v", err)
+	}
+}
+
+// An identity that is damaged, in whatever byte, is replaced by another or stays
+// what it was. That of an older version, which has no check, stays.
+func TestIdentityDamaged(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "identity.json")
+	identity := func() string {
+		t.Helper()
+		if err := holding(t, dir)(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	whole := identity()
+	damaged := map[string]string{"empty": "", "cut": whole[:20], "no instance": `{"application":"minimal"}`}
+	for i := range whole {
+		b := []byte(whole)
+		b[i] ^= 1 << (i % 8)
+		damaged[fmt.Sprintf("byte %d", i)] = string(b)
+	}
+	old := `{"application":"minimal","instance":"minimal-ABCDEFGHIJKL"}`
+	for name, text := range damaged {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		switch after := identity(); {
+		case after == text: // of no consequence
+			if instance := `"minimal-`; !strings.Contains(after, instance) || after[strings.Index(after, instance):][:22] != whole[strings.Index(whole, instance):][:22] {
+				t.Errorf("%s: taken as it is: %s", name, text)
 			}
-			want := fmt.Sprintf("state directory %q: %s", dir, test.want)
-			if got := refused(t, dir); got != want {
-				t.Errorf("error %q, want %q", got, want)
-			}
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
-			}
-			if err := holding(t, dir)(); err != nil {
-				t.Errorf("after its removal, and so without the lock: %v", err)
-			}
-		})
+		case after == whole:
+			t.Errorf("%s: it is as before", name)
+		}
+	}
+	if err := os.WriteFile(file, []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if after := identity(); after != old {
+		t.Errorf("that of an older version has become %s", after)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -14,6 +15,7 @@ type input struct {
 	topic    string
 	claim    sarama.ConsumerGroupClaim
 	progress atomic.Int64 // committed offset, -1 before the task begins
+	barren   atomic.Int64 // before it there is no record behind progress
 
 	next int64 // offset to commit, guarded by the session's gate
 }
@@ -41,6 +43,15 @@ func (in *input) begin(client sarama.Client) error {
 // fetch. Some may be markers of transactions.
 func (in *input) behind() int64 { return in.claim.HighWaterMarkOffset() - in.next }
 
+// lag returns how many offsets there are still to commit.
+func (in *input) lag() int64 {
+	at := in.progress.Load()
+	if at < 0 {
+		return 0
+	}
+	return max(0, in.claim.HighWaterMarkOffset()-max(at, in.barren.Load()))
+}
+
 func (in *input) position() topology.Position {
 	return topology.Position{Topic: in.topic, Partition: in.claim.Partition(), Offset: in.progress.Load()}
 }
@@ -48,7 +59,7 @@ func (in *input) position() topology.Position {
 // rawOf is a record as the topology takes it.
 func rawOf(m *sarama.ConsumerMessage) topology.Raw {
 	r := topology.Raw{
-		Key: m.Key, Value: m.Value, Time: m.Timestamp,
+		Key: m.Key, Value: m.Value, Time: txn.Time(m.Timestamp),
 		Position: topology.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset},
 	}
 	for _, h := range m.Headers {

@@ -35,14 +35,15 @@ func (c Config) saramaConfig(application string) *sarama.Config {
 }
 
 // groupConfig is for the consumer group.
-func (c Config) groupConfig(application, instance string, b sarama.BalanceStrategy) *sarama.Config {
-	s := c.saramaConfig(application)
+func (m *member) groupConfig() *sarama.Config {
+	c := m.config
+	s := c.saramaConfig(m.topology.Application())
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*transactionTimeout) // a JoinGroup waits for all members
 	s.Consumer.MaxWaitTime = 250 * time.Millisecond                  // a stop waits for a fetch to return
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Return.Errors = true
-	s.Consumer.Group.InstanceId = instance
+	s.Consumer.Group.InstanceId = m.instance
 	s.Consumer.Group.ResetInvalidOffsets = false // it would lose records without a word
 	s.Consumer.Group.Session.Timeout = c.SessionTimeout
 	s.Consumer.Group.Heartbeat.Interval = heartbeat
@@ -51,34 +52,40 @@ func (c Config) groupConfig(application, instance string, b sarama.BalanceStrate
 	// commits wait meanwhile: sarama's pause of 2s, up to four times, is a stall.
 	s.Consumer.Group.Rebalance.Retry.Backoff, s.Consumer.Group.Rebalance.Retry.Max = 50*time.Millisecond, 100
 	s.Consumer.Retry.Backoff = 250 * time.Millisecond // after a leader has moved
-	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{b}
+	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{m.balance}
 	return s
 }
 
 // connect returns a client, however long Kafka takes to be there, within
 // StartTimeout.
 func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
-	for began := time.Now(); ; {
-		client, err := sarama.NewClient(p.config.Brokers, p.config.saramaConfig(p.topology.Application()))
+	at := "Kafka at " + strings.Join(p.config.Brokers, ",")
+	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
+	defer cancel()
+	p.waits.expect(at, "", noAnswer)
+	last := errors.New(noAnswer)
+	for ctx.Err() == nil {
+		client, err := newClient(budget, p.config.Brokers, p.config.saramaConfig(p.topology.Application()))
 		if err == nil {
+			p.waits.clear(at, "")
 			return client, nil
 		}
-		err = fmt.Errorf("kafka at %s: %w", strings.Join(p.config.Brokers, ","), explain(err))
-		if time.Since(began) > p.config.StartTimeout {
-			return nil, fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+		if budget.Err() == nil {
+			last = explain(err)
+			p.waits.set(at, "", last)
 		}
-		p.waiting(err)
-		if sleep(ctx, 500*time.Millisecond) != nil {
-			return nil, ctx.Err()
+		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
+			return nil, fmt.Errorf("%s: %w (tried for %v)", at, last, p.config.StartTimeout)
 		}
 	}
+	return nil, ctx.Err()
 }
+
+const noAnswer = "no answer: are these the addresses of its brokers, and does it want TLS?"
 
 // explain names the usual cause of errors that do not.
 func explain(err error) error {
-	if strings.Contains(err.Error(), "\n") {
-		err = sentence{err}
-	}
+	err = sentence{err}
 	switch {
 	case errors.Is(err, sarama.ErrOutOfBrokers) && errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: the broker closed the connection: does it want TLS or SASL, or refuse the password?", err)
@@ -88,11 +95,17 @@ func explain(err error) error {
 	return err
 }
 
-// A sentence is an error on one line: sarama writes one for each broker.
+// A sentence is an error on one line, which more can follow: sarama writes a line
+// for each broker, and some of its errors end with a full stop.
 type sentence struct{ error }
 
-func (s sentence) Error() string { return strings.ReplaceAll(s.error.Error(), "\n", "; ") }
+func (s sentence) Error() string { return asSentence(s.error.Error()) }
 func (s sentence) Unwrap() error { return s.error }
+
+func asSentence(text string) string {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n", "; "), ".: ", ": ")
+	return strings.TrimSuffix(strings.ReplaceAll(text, ".; ", "; "), ".")
+}
 
 // sleep waits, unless ctx is done first.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -23,6 +23,7 @@ type kept struct {
 	filled    bool                        // the changelog has had rows before this task
 	followers []*follower
 	left      atomic.Int64 // changelog offsets still to restore
+	news      bell         // rows were committed, or the view has gone
 }
 
 func newKept(t *task, of *topology.StateStore) *kept {
@@ -47,6 +48,7 @@ func (k *kept) close() error {
 	}
 	s := k.store
 	k.view.Store(nil)
+	k.news.ring()
 	k.store = nil
 	return s.Close(k.closed && k.session.ctx.Err() == nil)
 }
@@ -58,11 +60,12 @@ func (k *kept) committed() error {
 		return nil
 	}
 	if at := k.store.Position(); end <= at {
-		return fmt.Errorf("changelog %s/%d ends at %d, and has been at %d: was the topic made anew?", k.Changelog, k.partition, end, at)
+		return &staleError{fmt.Errorf("changelog %s/%d ends at %d, and has been at %d: was the topic made anew?", k.Changelog, k.partition, end, at)}
 	}
 	if err := k.store.Commit(end); err != nil {
 		return fmt.Errorf("store %s: %w", k, err)
 	}
+	k.news.ring()
 	for _, f := range k.followers {
 		f.committed(end)
 	}
@@ -96,12 +99,16 @@ func (k *kept) checkPartition(key []byte) {
 	if k.store.Stray() {
 		return
 	}
-	if p := partitionOfRow(k.StateStore, key, k.partitions); p != k.partition {
-		k.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup by key finds only what this instance has, and a rebuilt sink keeps what the table has deleted meanwhile",
+	p := partitionOfRow(k.StateStore, key, k.partitions)
+	if p == k.partition {
+		return
+	}
+	if k.noteStray() {
+		k.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup of a key that is nowhere asks all instances, and a rebuilt sink keeps what the table has deleted meanwhile. Set partitioner=murmur2_random at a producer that uses librdkafka",
 			"topics", k.group.Inputs, "store", k.Name, "key", string(key), "partition", k.partition, "murmur2", p)
-		if err := k.store.NoteStray(); err != nil {
-			k.log.Error("noting that in the local store", "error", err)
-		}
+	}
+	if err := k.store.NoteStray(); err != nil {
+		k.log.Error("noting that in the local store", "error", err)
 	}
 }
 

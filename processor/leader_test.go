@@ -96,8 +96,8 @@ func TestLeaderMovesDuringRestore(t *testing.T) {
 		t.Error("nothing was restored")
 	}
 	eventually(t, func() error {
-		if err := i.Status().Err; err != "" {
-			return fmt.Errorf("the instance says %q", err)
+		if waiting := i.Status().Waiting; waiting != nil {
+			return fmt.Errorf("the instance says %v", waiting)
 		}
 		return nil
 	})

@@ -11,9 +11,15 @@ type life struct {
 	mu      sync.Mutex
 	begun   bool
 	state   State
-	err     error         // why it failed, or what it is waiting for
-	changed chan struct{} // closed at the next change
-	past    []State       // all states so far: who watches slowly misses none
+	err     error // why it failed
+	watches map[*watch]struct{}
+}
+
+// A watch is one who follows the states. Its fields are guarded by the life's
+// lock.
+type watch struct {
+	next []State // that it has not seen
+	wake chan struct{}
 }
 
 // start tells whether it is the first.
@@ -39,11 +45,16 @@ func (l *life) set(s State, err error) {
 		return
 	}
 	l.err = err
-	if s != l.state {
-		l.past = append(l.past, l.state)
-		l.state = s
-		close(l.changed)
-		l.changed = make(chan struct{})
+	if s == l.state {
+		return
+	}
+	l.state = s
+	for w := range l.watches {
+		w.next = append(w.next, s)
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -55,43 +66,39 @@ func (l *life) finish(err error) {
 	}
 }
 
+// states yields the state and all that follow: who watches slowly misses none.
 func (l *life) states(ctx context.Context) iter.Seq[State] {
 	return func(yield func(State) bool) {
+		w := &watch{wake: make(chan struct{}, 1)}
 		l.mu.Lock()
-		seen := len(l.past)
+		w.next = []State{l.state}
+		if l.watches == nil {
+			l.watches = map[*watch]struct{}{}
+		}
+		l.watches[w] = struct{}{}
 		l.mu.Unlock()
+		defer func() {
+			l.mu.Lock()
+			delete(l.watches, w)
+			l.mu.Unlock()
+		}()
 		for {
 			l.mu.Lock()
-			s, changed := l.state, l.changed
-			if seen < len(l.past) {
-				s = l.past[seen]
-			}
-			last := seen >= len(l.past)
+			unseen := w.next
+			w.next = nil
 			l.mu.Unlock()
-			if !yield(s) || (last && s >= Stopped) {
-				return
-			}
-			if !last {
-				seen++
-				continue
+			for _, s := range unseen {
+				if !yield(s) || s >= Stopped {
+					return
+				}
 			}
 			select {
-			case <-changed:
-				seen++
+			case <-w.wake:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}
-}
-
-// waiting notes what the processor is waiting for.
-func (p *Processor) waiting(err error) {
-	state, was := p.life.now()
-	if was == nil || was.Error() != err.Error() {
-		p.config.Logger.Warn("waiting", "error", err)
-	}
-	p.life.set(state, err)
 }
 
 // stopping tells whether Run is about to return.
@@ -108,21 +115,22 @@ func (p *Processor) update() {
 	worse := [...]int{Starting: 3, Restoring: 2, Rebalancing: 1, Running: 0}
 	state := Running
 	for _, m := range members {
-		if s := m.status(); worse[s] > worse[state] {
+		s := m.status()
+		if s == Running {
+			p.waits.clear(m.String(), "")
+		}
+		if worse[s] > worse[state] {
 			state = s
 		}
 	}
 	if !p.globalsReady() {
 		state = Restoring
 	}
-	current, err := p.life.now()
-	if state == Running {
-		err = nil
-	}
+	current, _ := p.life.now()
 	if current != Starting && state == Starting {
 		state = Rebalancing // it has been further
 	}
-	p.life.set(state, err)
+	p.life.set(state, nil)
 }
 
 // status is Starting, Restoring, Running or Rebalancing.

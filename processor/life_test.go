@@ -377,3 +377,29 @@ func TestRunLeavesNoGoroutines(t *testing.T) {
 		t.Errorf("%d goroutines after three more runs, %d after the first:\n%s", after, before, stacks[:runtime.Stack(stacks, true)])
 	}
 }
+
+// The topic is there before the first record: to create it while records are
+// processed would hold up every commit.
+func TestDeadLettersAreThereBeforeTheFirstRecord(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		topic, application topology.Policies
+		want               bool
+	}{
+		"nobody asks for it":  {topology.Policies{}, topology.Policies{Decode: topology.Skip}, false},
+		"the topic's decode":  {topology.Policies{Decode: topology.DeadLetter}, topology.Policies{}, true},
+		"the application's":   {topology.Policies{}, topology.Policies{Process: topology.DeadLetter}, true},
+		"the topic overrides": {topology.Policies{Decode: topology.Fail, Process: topology.Skip}, topology.Policies{Decode: topology.DeadLetter, Process: topology.DeadLetter}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			c.create(journal.Name, 1, nil)
+			i := c.start(fragile(t, test.topic), policies(test.application))
+			i.await(processor.Running)
+			if got := c.TopicInfo("fragile-dead-letters") != nil; got != test.want {
+				t.Errorf("the topic is there: %v, want %v", got, test.want)
+			}
+		})
+	}
+}

@@ -2,9 +2,12 @@ package processor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +26,10 @@ type member struct {
 	partitions int32 // of the changelogs, and of the inputs; without stores, of the largest
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
+	lingers    lingers
+	asked      atomic.Bool  // to be a member of the group
+	strayed    atomic.Bool  // keys are known to stray
+	together   atomic.Int64 // when they were known not to, in ms since 1970
 }
 
 func newMember(p *Processor, g *topology.Group) *member {
@@ -33,6 +40,9 @@ func newMember(p *Processor, g *topology.Group) *member {
 	m.balance = newBalancer(m)
 	return m
 }
+
+// String names the group.
+func (m *member) String() string { return "group " + m.group.Name }
 
 // transactionalID is the same after a restart: the new process ends at once
 // what the old one left open.
@@ -47,7 +57,13 @@ func (m *member) transactionalID() string {
 // leaves the group: its partitions, and its verdict on the application, would
 // stay there until its session times out.
 func (m *member) run(ctx context.Context) error {
-	err, left := m.stay(ctx), m.leave()
+	err := m.stay(ctx)
+	if !m.asked.Load() {
+		return err
+	}
+	courtesy, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	left := m.leave(courtesy)
 	if err == nil {
 		return left
 	}
@@ -56,6 +72,8 @@ func (m *member) run(ctx context.Context) error {
 	}
 	return err
 }
+
+const leaveTimeout = 5 * time.Second
 
 func (m *member) stay(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
@@ -68,26 +86,51 @@ func (m *member) stay(ctx context.Context) error {
 			}
 			return err // of the last commit
 		}
-		var start *startError
-		var stop *stopError
-		if errors.As(err, &start) || errors.As(err, &stop) {
-			return err
-		}
 		if err == nil {
-			err = errors.New("membership ended")
+			err = errMembershipEnded
 		}
+		if m.refused(err) {
+			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
+			continue
+		}
+		if m.mustEnd(err) {
+			return cured(err)
+		}
+		err = cured(err)
 		switch m.config.OnError(err) {
 		case StopInstance:
 			return err
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waiting(fmt.Errorf("group %s: %w", m.group.Name, err))
+		m.waits.set(m.String(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
-		_ = sleep(ctx, pause)
+		_ = sleep(ctx, pause+rand.N(pause/2+1)) // instances that disturb each other must not do so in step
 	}
+}
+
+var errMembershipEnded = errors.New("membership ended")
+
+// mustEnd tells whether somebody has to change something, so that it is no use to
+// try again.
+func (m *member) mustEnd(err error) bool {
+	class, _ := classify(err)
+	commits := m.counts.commits.Load()
+	if class != lingering || commits != m.lingers.commits {
+		m.lingers = lingers{commits: commits}
+	}
+	if class == lingering && m.lingers.since.IsZero() {
+		m.lingers.since = time.Now()
+	}
+	return class == setupError || class == lingering && time.Since(m.lingers.since) > m.config.StartTimeout
+}
+
+// lingers tells since when the member has met only errors that mostly pass.
+type lingers struct {
+	since   time.Time // zero if the last error was another one
+	commits int64     // of the instance then
 }
 
 // overtaken tells whether a commit was refused because the group has gone on
@@ -102,11 +145,16 @@ func (m *member) runSession(ctx context.Context) error {
 		return err
 	}
 	m.counts.sessions.Add(1)
-	if err := m.refresh(); err != nil {
-		return explain(err)
-	}
-	s, err := newSession(m)
-	if err != nil {
+	s, err := call(ctx, func() (*session, error) {
+		if err := m.refresh(); err != nil {
+			return nil, err
+		}
+		return newSession(m)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil // nothing was begun
+	case err != nil:
 		return explain(err)
 	}
 	m.balance.joining.Store(false)
@@ -133,11 +181,27 @@ func (m *member) refresh() error {
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
-	group, err := sarama.NewConsumerGroup(m.config.Brokers, m.group.Name,
-		m.config.groupConfig(m.topology.Application(), m.instance, m.balance))
+	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return explain(err)
 	}
+	defer func() { _ = client.Close() }()
+	m.asked.Store(true)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client)
+	if err != nil {
+		return err
+	}
+	// What is left of a session that fails, or that stops before it has a
+	// partition, waits for nobody.
+	defer context.AfterFunc(s.ctx, client.dialer.cut)()
+	defer context.AfterFunc(ctx, func() {
+		if m.balance.generation.Load() < 0 {
+			client.dialer.cut()
+		}
+	})()
 	s.fetch = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
@@ -149,28 +213,66 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	defer context.AfterFunc(s.ctx, cancel)()
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
-	if errors.Is(failure, err) || errors.Is(err, context.Canceled) {
-		err = nil
+	if failure != nil || ctx.Err() != nil && m.balance.generation.Load() < 0 || errors.Is(err, context.Canceled) {
+		err = nil // it is a consequence
 	}
 	return errors.Join(failure, err, group.Close())
 }
 
 // groupError takes what sarama reports beside its return values.
 func (s *session) groupError(err error) {
+	var fetch *sarama.ConsumerError
 	switch {
+	case s.ctx.Err() != nil:
+		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
 	case errors.Is(err, sarama.ErrFencedInstancedId):
-		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", err, s.config.StateDir))
+		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", sentence{err}, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", err, s.group.Inputs))
+		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", sentence{err}, s.group.Inputs))
+	case errors.As(err, &fetch) && fetch.Topic != "":
+		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
-		s.log.Warn("consumer group", "error", err)
+		s.lost.note("", err)
+	}
+}
+
+// fetchTroubles are the partitions of which sarama reports errors again and again,
+// until it can fetch: it does not say when.
+type fetchTroubles struct {
+	*waits
+	what string
+
+	mu     sync.Mutex
+	places map[string]*time.Timer
+}
+
+// note says that a partition is waited for, until it has been silent for a while.
+func (f *fetchTroubles) note(place string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set(f.what, place, err)
+	if t := f.places[place]; t != nil {
+		t.Stop()
+	}
+	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
+}
+
+// fetchSilence is longer than it takes to try again, a dial and a read included.
+const fetchSilence = 7 * time.Second
+
+func (f *fetchTroubles) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for place, t := range f.places {
+		t.Stop()
+		f.clear(f.what, place)
 	}
 }
 
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
-func (m *member) leave() error {
-	err := m.ask(func(b *sarama.Broker) (sarama.KError, error) {
+func (m *member) leave(ctx context.Context) error {
+	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
 		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
 			Version: 3, GroupId: m.group.Name,
 			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
@@ -192,31 +294,78 @@ func (m *member) leave() error {
 // ask asks the group's coordinator something that may be asked twice: once more
 // where it is now, if it has moved or is lost. The client remembers the one that
 // it knew for ever.
-func (m *member) ask(request func(*sarama.Broker) (sarama.KError, error)) error {
-	return m.askOf(m.group.Name, request)
+func (m *member) ask(ctx context.Context, request func(*sarama.Broker) (sarama.KError, error)) error {
+	return m.askOf(ctx, m.group.Name, request)
 }
 
-func (m *member) askOf(group string, request func(*sarama.Broker) (sarama.KError, error)) error {
+func (m *member) askOf(ctx context.Context, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
 	for again := true; ; again = false {
-		b, err := m.client.Coordinator(group)
-		if err != nil {
-			return err
-		}
-		code, err := request(b)
+		code, err := call(ctx, func() (sarama.KError, error) {
+			b, err := m.client.Coordinator(group)
+			if err != nil {
+				return 0, err
+			}
+			code, err := request(b)
+			if err != nil {
+				_ = b.Close() // the next one to ask opens it again
+				err = fmt.Errorf("%w (coordinator %s)", err, b.Addr())
+			}
+			return code, err
+		})
 		switch {
-		case err != nil:
-			_ = b.Close() // the next one to ask opens it again
-		case code == sarama.ErrNoError:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && code == sarama.ErrNoError:
 			return nil
-		case code != sarama.ErrNotCoordinatorForConsumer:
+		case err == nil && code != sarama.ErrNotCoordinatorForConsumer:
 			return code
-		default:
+		case err == nil:
 			err = code
 		}
-		if !again || m.client.RefreshCoordinator(group) != nil {
+		if !again {
+			return err
+		}
+		if _, err := call(ctx, func() (any, error) { return nil, m.client.RefreshCoordinator(group) }); err != nil {
 			return err
 		}
 	}
+}
+
+// description is the group as its coordinator sees it.
+func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
+	var resp *sarama.DescribeGroupsResponse
+	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
+		var err error
+		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
+			return 0, err
+		}
+		if len(resp.Groups) != 1 {
+			return 0, sarama.ErrIncompleteResponse
+		}
+		return resp.Groups[0].Err, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describing group %s: %w", m.group.Name, err)
+	}
+	return resp.Groups[0], nil
+}
+
+// said is what a member has told the others, and what it was given: nil where the
+// group does not say.
+func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGroupMemberAssignment) {
+	meta, err := m.GetMemberMetadata()
+	if err != nil || meta == nil {
+		return nil, nil
+	}
+	var s subscription
+	if err := json.Unmarshal(meta.UserData, &s); err != nil {
+		return nil, nil
+	}
+	a, err := m.GetMemberAssignment()
+	if err != nil {
+		return nil, nil
+	}
+	return &s, a
 }
 
 // stopApplication leaves and joins once more, to tell the others: the return of
@@ -226,7 +375,7 @@ func (m *member) stopApplication(ctx context.Context, err error) error {
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	terr := m.leave()
+	terr := m.leave(told)
 	if terr == nil {
 		terr = m.runSession(told)
 	}

@@ -247,7 +247,8 @@ func tableOperators() []operator {
 		}},
 		{name: "Topic.Time", sources: fromBoth, timed: true, declare: func(b *topology.Builder) {
 			stamped := func(t topology.Topic[string, string]) topology.Topic[string, string] {
-				t.Time = func(_, v string) time.Time {
+				t.Time = func(r topology.Record[string, string]) time.Time {
+					v := r.Value
 					return time.UnixMilli(digit(v))
 				}
 				return t

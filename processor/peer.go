@@ -63,11 +63,24 @@ type peer struct {
 
 // row returns a row, with a nil value if there is none.
 func (p peer) row(ctx context.Context, key []byte) (topology.Raw, error) {
-	body, _, err := p.ask(ctx, url.Values{"key": {string(key)}})
+	return p.one(ctx, nil, url.Values{"key": {string(key)}})
+}
+
+// find returns a row from whichever of the peer's partitions it is in. That it no
+// longer has those that are expected is an error.
+func (p peer) find(ctx context.Context, partitions []int32, key []byte) (topology.Raw, error) {
+	return p.one(ctx, partitions, url.Values{"key": {string(key)}, "anywhere": {"1"}})
+}
+
+func (p peer) one(ctx context.Context, partitions []int32, q url.Values) (topology.Raw, error) {
+	body, covered, err := p.ask(ctx, q)
 	if err != nil {
 		return topology.Raw{}, err
 	}
 	defer body.Close()
+	if err := p.covers(covered, partitions); err != nil {
+		return topology.Raw{}, err
+	}
 	r, err := p.decode(json.NewDecoder(body))
 	if errors.Is(err, io.EOF) {
 		err = p.elsewhere(io.ErrUnexpectedEOF)
@@ -110,11 +123,9 @@ func (p peer) stream(ctx context.Context, partitions []int32, q url.Values) iter
 			return
 		}
 		defer body.Close()
-		for _, partition := range partitions {
-			if !slices.Contains(covered, strconv.Itoa(int(partition))) {
-				yield(topology.Raw{}, p.elsewhere(fmt.Errorf("partition %d: %w", partition, errMoving)))
-				return
-			}
+		if err := p.covers(covered, partitions); err != nil {
+			yield(topology.Raw{}, err)
+			return
 		}
 		lines := json.NewDecoder(body)
 		for {
@@ -132,6 +143,16 @@ func (p peer) stream(ctx context.Context, partitions []int32, q url.Values) iter
 			}
 		}
 	}
+}
+
+// covers checks that an answer is about all the partitions.
+func (p peer) covers(covered []string, partitions []int32) error {
+	for _, partition := range partitions {
+		if !slices.Contains(covered, strconv.Itoa(int(partition))) {
+			return p.elsewhere(fmt.Errorf("partition %d: %w", partition, errMoving))
+		}
+	}
+	return nil
 }
 
 // decode reads one row; io.EOF is the end of the answer.

@@ -345,8 +345,8 @@ func TestJournalOfAnotherPartitioner(t *testing.T) {
 	produce(greetings(200, 40)...)
 	c.materialized(i)
 	found(i, 0, 40)
-	if n := strings.Count(i.log.String(), warning); n < 1 || n > partitions {
-		t.Errorf("%d warnings, want one for each partition at most", n)
+	if n := strings.Count(i.log.String(), warning); n != 1 {
+		t.Errorf("%d warnings, want one", n)
 	}
 	produce(topology.Raw{Key: []byte("testid-00")}, topology.Raw{Key: []byte("testid-01")})
 	c.materialized(i)
@@ -411,8 +411,8 @@ func TestRestartTask(t *testing.T) {
 			t.Errorf("pause %d: %v, want %v or more", n, pause, least)
 		}
 	}
-	if s := i.Status(); s.Err != "" || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
-		t.Errorf("error %q, %d sessions, %d records, want none, 5 and 100", s.Err, s.Counts.Sessions, s.Counts.Records)
+	if s := i.Status(); s.Waiting != nil || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
+		t.Errorf("waiting %v, %d sessions, %d records, want none, 5 and 100", s.Waiting, s.Counts.Sessions, s.Counts.Records)
 	}
 }
 

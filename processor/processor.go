@@ -21,15 +21,17 @@ type Processor struct {
 	topology *topology.Topology
 	config   Config
 	life     life
+	waits    *waits
+	limits   *limits
 	counts   counters
 	onStep   func(step int) // of a commit, for tests
 
 	// Set by Run before any member runs.
-	instance string                 // group.instance.id
-	cluster  atomic.Pointer[string] // Kafka's id, known before a sink is opened
+	instance string // group.instance.id
 	client   sarama.Client
 	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
+	cluster  atomic.Pointer[string] // Kafka's id, known before a table is opened
 
 	mu      sync.Mutex
 	members []*member
@@ -47,8 +49,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}}
-	p.life.changed = make(chan struct{})
+	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
 	return p, nil
 }
 
@@ -61,16 +62,29 @@ func (p *Processor) Run(ctx context.Context) error {
 		return errors.New("processor: Run was called before")
 	}
 	err := p.run(ctx)
+	p.waits.end()
 	p.life.finish(err)
 	return err
 }
 
 func (p *Processor) run(ctx context.Context) (err error) {
-	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application())
+	instance, lock, err := takeIdentity(p.config.StateDir, p.topology.Application(), p.config.Logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	var running sync.WaitGroup // what may have the stores open
+	defer func() {
+		free := make(chan error, 1)
+		go func() {
+			running.Wait()
+			free <- lock.Close()
+		}()
+		select {
+		case e := <-free:
+			err = errors.Join(err, e)
+		case <-time.After(100 * time.Millisecond): // a function of the program has not returned
+		}
+	}()
 	p.instance = instance
 	for _, c := range []*sarama.Client{&p.client, &p.writer} {
 		if *c, err = p.connect(ctx); err != nil {
@@ -95,50 +109,61 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	p.members, p.globals = members, newGlobals(p)
 	p.mu.Unlock()
 	p.config.Logger.Info("processor starts", "application", p.topology.Application(), "instance", instance)
-	running, stopGlobals, err := p.globals.start(ctx)
+	alive, stopGlobals, err := p.globals.start(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	return errors.Join(p.runMembers(running, members), stopGlobals(), p.closeSinks())
+	return errors.Join(p.runMembers(alive, &running, members), stopGlobals(), p.closeSinks())
 }
 
 // prepare checks and creates topics. What somebody has to change is an error at
 // once; a broker that is lost meanwhile may be back within StartTimeout.
 func (p *Processor) prepare(ctx context.Context) error {
-	for began := time.Now(); ; {
-		err := p.prepareTopics()
+	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
+	defer cancel()
+	const what = "the topics to be looked at"
+	last := errors.New("Kafka does not answer: is a broker down?")
+	p.waits.expect(what, "", last.Error())
+	for ctx.Err() == nil {
+		ready, err := call(budget, p.prepareTopics)
 		var final *startError
 		switch {
-		case err == nil || errors.As(err, &final):
+		case err == nil:
+			p.waits.clear(what, "")
+			p.topics = ready
+			return nil
+		case errors.As(err, &final):
 			return err
-		case time.Since(began) > p.config.StartTimeout:
-			return fmt.Errorf("%w (tried for %v)", err, p.config.StartTimeout)
+		case budget.Err() == nil:
+			last = err
+			p.waits.set(what, "", err)
 		}
-		p.waiting(err)
-		if sleep(ctx, 500*time.Millisecond) != nil {
-			return ctx.Err()
+		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
+			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)
 		}
 	}
+	return ctx.Err()
 }
 
-// runMembers ends when all members have: the first error ends the others.
-func (p *Processor) runMembers(ctx context.Context, members []*member) error {
+// runMembers ends when all members have, or when DrainTimeout is over: then
+// running is not done. The first error ends the others.
+func (p *Processor) runMembers(ctx context.Context, running *sync.WaitGroup, members []*member) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, len(members))
 	go p.purge(ctx)
 	for _, m := range members {
-		go func() {
+		running.Go(func() {
 			err := m.run(ctx)
 			if err != nil {
 				err = fmt.Errorf("group %s: %w", m.group.Name, err)
 			}
 			stop()
 			ended <- err
-		}()
+		})
 	}
 	<-ctx.Done()
 	p.life.set(Stopping, nil)
@@ -195,19 +220,9 @@ func (p *Processor) reach(s sinkID) {
 	p.sinks[s] = true
 }
 
-// deadLetters is the topic for records that are refused.
+// deadLetters is the topic for records that are refused. It exists before the
+// first record, if any policy asks for it.
 func (p *Processor) deadLetters() string { return p.topology.Application() + "-dead-letters" }
-
-func (p *Processor) ensureDeadLetters(topic string) error {
-	if p.knows(topic) {
-		return nil
-	}
-	admin, err := sarama.NewClusterAdminFromClient(p.client)
-	if err != nil {
-		return err
-	}
-	return p.ensureTopic(admin, topic, -1, nil)
-}
 
 // Wait returns when the processor is in the state, with an error when it has
 // ended without or when ctx is done.
@@ -231,7 +246,7 @@ func (p *Processor) States(ctx context.Context) iter.Seq[State] { return p.life.
 // Status returns what this instance is doing.
 func (p *Processor) Status() Status {
 	state, err := p.life.now()
-	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}}
+	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.list()}
 	if err != nil {
 		s.Err = err.Error()
 	}

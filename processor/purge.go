@@ -32,7 +32,7 @@ func (p *Processor) purge(ctx context.Context) {
 		return
 	}
 	for sleep(ctx, purgeInterval) == nil {
-		if err := u.once(); ctx.Err() == nil {
+		if err := u.once(ctx); ctx.Err() == nil {
 			u.say(err)
 		}
 	}
@@ -61,14 +61,14 @@ func (u *purger) purged() (names []string) {
 }
 
 // once deletes what is committed by now.
-func (u *purger) once() error {
+func (u *purger) once(ctx context.Context) error {
 	admin, err := sarama.NewClusterAdminFromClient(u.client) // closing it would close the client
 	if err != nil {
 		return err
 	}
 	var wrong []error
 	for _, topic := range u.purged() {
-		committed, err := u.committed(topic)
+		committed, err := u.committed(ctx, topic)
 		for partition, offset := range committed {
 			if offset <= u.done[topology.Position{Topic: topic, Partition: partition}] {
 				delete(committed, partition)
@@ -90,7 +90,7 @@ func (u *purger) once() error {
 
 // committed returns the offsets that all readers of a topic have committed, in
 // the partitions that this instance has for the first of them.
-func (u *purger) committed(topic string) (map[int32]int64, error) {
+func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, error) {
 	u.mu.Lock()
 	members := u.members
 	u.mu.Unlock()
@@ -113,7 +113,7 @@ func (u *purger) committed(topic string) (map[int32]int64, error) {
 		return nil, nil
 	}
 	for i, m := range readers {
-		err := m.committedIn(topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64) {
+		err := m.committedIn(ctx, topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64, _ string) {
 			if i == 0 || offset < offsets[partition] {
 				offsets[partition] = offset
 			}
@@ -126,14 +126,14 @@ func (u *purger) committed(topic string) (map[int32]int64, error) {
 }
 
 // committedIn hands over what the member's group has committed, -1 where
-// that is nothing.
-func (m *member) committedIn(topic string, partitions []int32, each func(partition int32, offset int64)) error {
+// that is nothing, and the metadata of it.
+func (m *member) committedIn(ctx context.Context, topic string, partitions []int32, each func(partition int32, offset int64, metadata string)) error {
 	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: m.group.Name}
 	for _, p := range partitions {
 		req.AddPartition(topic, p)
 	}
 	var resp *sarama.OffsetFetchResponse
-	err := m.ask(func(b *sarama.Broker) (code sarama.KError, err error) {
+	err := m.ask(ctx, func(b *sarama.Broker) (code sarama.KError, err error) {
 		if resp, err = b.FetchOffset(req); err != nil {
 			return 0, err
 		}
@@ -150,7 +150,7 @@ func (m *member) committedIn(topic string, partitions []int32, each func(partiti
 		case block.Err != sarama.ErrNoError:
 			return block.Err
 		}
-		each(p, block.Offset)
+		each(p, block.Offset, block.Metadata)
 	}
 	return nil
 }

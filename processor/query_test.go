@@ -160,6 +160,10 @@ func (h *held) changes(ctx context.Context, store string) iter.Seq2[topology.Raw
 }
 
 func (h *held) owners(context.Context, string) ([]string, error) { return h.owner, nil }
+func (h *held) strays(context.Context, string) (bool, error)     { return false, nil }
+func (h *held) anywhere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	return h.row(ctx, store, key)
+}
 
 // pair returns two instances of one partition each; keys hold which of 8 keys
 // are at the second.

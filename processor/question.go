@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/tidemark-dev/tidemark/codec"
 )
 
 const (
@@ -18,6 +20,7 @@ type question struct {
 	table    string
 	hop      bool // from another instance: in bytes, to be answered from here
 	local    bool // to be answered from here
+	anywhere bool // by another instance: in whichever partition the key is
 	watch    bool
 	key      []byte // nil: of a range
 	from, to []byte
@@ -55,7 +58,7 @@ func (h *handler) question(table string, r *http.Request) (question, error) {
 			}
 			var prefix []byte
 			if prefix, err = key(value); err == nil {
-				q.from, q.to = later(q.from, prefix), after(prefix)
+				q.from, q.to = later(q.from, prefix), codec.PrefixEnd(prefix)
 			}
 		case "limit":
 			if q.limit, err = strconv.Atoi(value); err != nil || q.limit < 1 || q.limit > highest {
@@ -63,6 +66,11 @@ func (h *handler) question(table string, r *http.Request) (question, error) {
 			}
 		case "local":
 			q.local, err = truth(value, q.local)
+		case "anywhere":
+			if !q.hop {
+				return q, fmt.Errorf("anywhere: it is for instances among themselves")
+			}
+			q.anywhere = true
 		case "watch":
 			q.watch, err = truth(value, false)
 		default:
@@ -94,16 +102,6 @@ func (h *handler) key(table, text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	return raw.Key, nil
-}
-
-// after returns the first key behind all that have a prefix, nil if there is none.
-func after(prefix []byte) []byte {
-	end := bytes.TrimRight(bytes.Clone(prefix), "\xff")
-	if len(end) == 0 {
-		return nil
-	}
-	end[len(end)-1]++
-	return end
 }
 
 // later returns the larger of two keys.

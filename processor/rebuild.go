@@ -133,10 +133,9 @@ func (r *rebuild) write(rows []topology.Raw, stale [][]byte, last bool) error {
 // sweep deletes what the target holds of the partition and the table does not, and
 // what is no row of the table at all. It needs to know whose a key is.
 func (r *rebuild) sweep(snap *store.Snapshot) error {
-	stray := false
-	for _, t := range *r.listed.Load() {
-		s := t.kept(r.Name).view.Load()
-		stray = stray || s != nil && s.Stray()
+	strays, err := r.strays(r.ctx, 0)
+	if err != nil {
+		return err
 	}
 	var stale [][]byte
 	for held, err := range r.sink.Keys(r.ctx, r.from) {
@@ -153,7 +152,7 @@ func (r *rebuild) sweep(snap *store.Snapshot) error {
 			stale = nil
 			continue
 		}
-		if stray || partitionOfRow(r.StateStore, held.Key, r.partitions) != r.partition {
+		if strays || partitionOfRow(r.StateStore, held.Key, r.partitions) != r.partition {
 			continue
 		}
 		has, err := snap.Has(held.Key)

@@ -85,6 +85,11 @@ func (t *task) write(w *topology.Writes) error {
 	if w.Dropped {
 		t.counts.dropped.Add(1)
 	}
+	for _, r := range w.Refused {
+		if err := t.leaveOut(r.Raw, r.Policy, r.Err); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -104,39 +109,31 @@ func (t *task) publish(r *topology.Output) error {
 
 // refused does with a record what its policy says, or returns the error.
 func (t *task) refused(r topology.Raw, err error) error {
-	var e *topology.RecordError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*topology.RecordError](err)
+	if !ok {
 		return fmt.Errorf("record %s: %w", r.Position, err)
 	}
-	switch e.Policy {
-	case topology.Skip:
-		t.counts.skipped.Add(1)
-		t.log.Warn("record skipped", "error", e)
-		return nil
-	case topology.DeadLetter:
-		t.counts.deadLetters.Add(1)
-		t.log.Warn("record moved to dead letters", "error", e)
-		return t.deadLetter(r, e)
-	default:
-		return e
-	}
+	return t.leaveOut(r, e.Policy, e)
 }
 
-// deadLetter publishes a record as it was, in the open transaction, with the
-// reason and its place in headers.
-func (t *task) deadLetter(r topology.Raw, e *topology.RecordError) error {
-	topic := t.deadLetters()
-	if err := t.ensureDeadLetters(topic); err != nil {
+// leaveOut does with a record that is refused what a policy says, or returns the
+// error.
+func (t *task) leaveOut(r topology.Raw, policy topology.Policy, err error) error {
+	switch policy {
+	case topology.Skip:
+		t.counts.skipped.Add(1)
+		t.log.Warn("record skipped", "error", err)
+		return nil
+	case topology.DeadLetter:
+		if lost := t.deadLetter(r, err); lost != nil {
+			return errors.Join(err, lost)
+		}
+		t.counts.deadLetters.Add(1)
+		t.log.Warn("record moved to dead letters", "error", err)
+		return nil
+	default:
 		return err
 	}
-	r.Headers = append(r.Headers,
-		topology.Header{Key: "tidemark-topic", Value: []byte(r.Topic)},
-		topology.Header{Key: "tidemark-partition", Value: fmt.Append(nil, r.Partition)},
-		topology.Header{Key: "tidemark-offset", Value: fmt.Append(nil, r.Offset)},
-		topology.Header{Key: "tidemark-node", Value: []byte(e.Node)},
-		topology.Header{Key: "tidemark-error", Value: []byte(e.Err.Error())})
-	r.Topic = topic
-	return t.publish(&topology.Output{Raw: r, PartitionKey: r.Key})
 }
 
 // millis is a time as Kafka writes it; now, if there is none.

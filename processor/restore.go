@@ -39,8 +39,9 @@ func (t *task) openStores() error {
 	}
 	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.config.Policies)
 	if err != nil {
-		return fmt.Errorf("metadata of the group's offsets: %w", err)
+		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
+	core.Limits = t.limits.of
 	t.core = core
 	return nil
 }
@@ -71,46 +72,94 @@ func (t *task) closeStores() error {
 // open opens the store and restores what it lacks from its changelog, to the
 // end. What is on the disk is used as it is.
 func (k *kept) open(ctx context.Context) error {
-	source, err := k.incarnation(k.Changelog)
+	var err error
+	if k.source, err = k.incarnation(k.Changelog); err != nil {
+		return err
+	}
+	note, err := k.noted()
 	if err != nil {
 		return err
 	}
-	start, end, err := k.changelog().Bounds()
+	start, end, err := k.bounds(ctx, note.end)
 	if err != nil {
 		return err
 	}
-	retention := k.topics.retention[k.Changelog]
-	dir := filepath.Join(k.config.StateDir, k.Name, strconv.Itoa(int(k.partition)))
-	s, wiped, err := store.Open(dir, store.Options{
-		EveryChange: k.EveryChange, Ordered: k.Ordered,
-		Deadline: k.Deadline, DeadlineName: k.DeadlineName, DeadlineByKey: k.DeadlineByKey,
-	}, func(o store.Origin) error {
-		switch {
-		case o.Position == 0: // it has no rows
-			return nil
-		case o.Source != source:
-			return fmt.Errorf("it belongs to another incarnation of topic %s", k.Changelog)
-		case o.Position > end:
-			return fmt.Errorf("it is at %d, but its changelog ends at %d", o.Position, end)
-		case o.Position < start:
-			return fmt.Errorf("it is at %d, but its changelog begins at %d", o.Position, start)
-		case o.Position < end && time.Since(o.Saved) > retention:
-			return fmt.Errorf("it was left %v ago, and the changelog keeps tombstones for %v", time.Since(o.Saved).Round(time.Second), retention)
-		}
-		return nil
-	})
+	if err := k.checkNote(note, end); err != nil {
+		return err
+	}
+	var refused error
+	s, wiped, err := store.Open(filepath.Join(k.config.StateDir, k.Name, strconv.Itoa(int(k.partition))), k.options(),
+		func(o store.Origin) (wipe error) {
+			wipe, refused = k.fit(o, note, start, end)
+			return wipe
+		})
 	if err != nil {
 		return err
 	}
-	k.source, k.store = source, s
+	k.store = s
+	if refused == nil {
+		refused = k.checkStart(s.Position(), start, end)
+	}
+	if refused != nil {
+		return refused
+	}
 	if wiped != "" {
 		k.log.Warn("local table wiped, to be restored from its changelog", "table", k.Name, "partition", k.partition, "reason", wiped)
 	}
-	if err := s.Begin(source); err != nil {
+	if cut := s.Cut(); cut != "" {
+		k.log.Warn("what a local table wrote last was cut off, by a kill or by damage: it is restored from its changelog",
+			"table", k.Name, "partition", k.partition, "position", s.Position(), "reason", cut)
+	}
+	if s.Stray() {
+		k.noteStray() // and says nothing: it was said when it was new
+	}
+	if err := s.Begin(k.home().String()); err != nil {
 		return err
 	}
 	k.filled = s.Position() > 0
 	return k.restore(ctx, max(s.Position(), start), end)
+}
+
+func (k *kept) options() store.Options {
+	return store.Options{
+		EveryChange: k.EveryChange, Ordered: k.Ordered,
+		Deadline: k.Deadline, DeadlineName: k.DeadlineName, DeadlineByKey: k.DeadlineByKey,
+		Damaged: func(err error) { k.fail(fmt.Errorf("store %s: %w", k, err)) }, // the next session wipes it
+	}
+}
+
+func (k *kept) home() home {
+	return k.task.home(k.Changelog, k.source, k.partition, k.Meaning)
+}
+
+// fit says why a local table is to be wiped, or why nobody may go on. A table that
+// is neither is used as it is.
+func (k *kept) fit(o store.Origin, note tableNote, start, end int64) (wipe, refuse error) {
+	if o.Position == 0 { // it has no rows
+		return nil, nil
+	}
+	is, err := parseHome(o.Source)
+	if err == nil {
+		err = k.home().differs(is)
+	}
+	retention := k.topics.retention[k.Changelog]
+	switch {
+	case err != nil:
+		return err, nil
+	case is.Meaning != k.Meaning && note.end > 0: // the changelog's rows are the program's
+		return fmt.Errorf("its rows are %q, and the table's are %q", is.Meaning, k.Meaning), nil
+	case is.Meaning != k.Meaning:
+		return nil, k.otherMeaning(fmt.Sprintf(", those are %q", is.Meaning))
+	case o.Position > end:
+		return fmt.Errorf("it is at %d, but its changelog ends at %d", o.Position, end), nil
+	case o.Position < start && k.checkStart(o.Position, start, end) != nil:
+		return nil, k.checkStart(o.Position, start, end)
+	case o.Position < start:
+		return fmt.Errorf("it is at %d, but its changelog begins at %d", o.Position, start), nil
+	case o.Position < end && time.Since(o.Saved) > retention:
+		return fmt.Errorf("it was left %v ago, and the changelog keeps tombstones for %v", time.Since(o.Saved).Round(time.Second), retention), nil
+	}
+	return nil, nil
 }
 
 const restoreBytes = 4 << 20 // of rows between two batches of a restore
@@ -162,8 +211,8 @@ func (k *kept) restore(ctx context.Context, from, end int64) error {
 		k.log.Info("table restored", "table", k.Name, "partition", k.partition, "records", count,
 			"from", from, "to", end, "took", took.Round(time.Millisecond), "waited", waited.Round(time.Millisecond))
 		if retention := k.topics.retention[k.Changelog]; took > retention {
-			return fmt.Errorf("restoring store %s took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
-				k, took, retention, k.Changelog)
+			return &startError{fmt.Errorf("restoring store %s took %v, and its changelog keeps tombstones for %v: raise delete.retention.ms of %s",
+				k, took, retention, k.Changelog)}
 		}
 	}
 	return nil

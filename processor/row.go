@@ -3,7 +3,6 @@ package processor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -73,7 +72,7 @@ func (k keeper) parts() (parts []*kept) {
 
 // row returns a committed row from this instance's partitions. The record's
 // Position is the changelog partition of the key and the offset before which
-// all changes are in the answer; its Value is nil if there is no such row.
+// all changes are in the answer; its Value is nil if that partition has no such row.
 // Errors wrap ErrRestoring, with progress in words, or are an *ElsewhereError
 // with the owner's address.
 func (p *Processor) row(ctx context.Context, table string, key []byte) (topology.Raw, error) {
@@ -85,10 +84,9 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 		return topology.Raw{}, err
 	}
 	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: partitionOfRow(k.StateStore, key, k.partitions)}}
-	parts := k.parts()
-	for _, part := range parts {
+	for _, part := range k.parts() {
 		if part.partition == r.Partition {
-			return part.row(r, parts)
+			return part.row(r)
 		}
 	}
 	owners, err := p.owners(ctx, table)
@@ -101,34 +99,33 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
 }
 
-// row reads a row. A key that strays may be in another partition.
-func (k *kept) row(r topology.Raw, parts []*kept) (topology.Raw, error) {
+// row reads a row.
+func (k *kept) row(r topology.Raw) (topology.Raw, error) {
 	s := k.view.Load()
 	if s == nil {
 		return r, k.restoring()
 	}
 	value, at, offset, err := s.Committed(r.Key)
-	if errors.Is(err, store.ErrClosed) {
-		return r, k.restoring()
-	}
 	if r.Offset = offset; err != nil {
-		return r, err
+		return r, k.reason(err)
 	}
 	if value != nil {
 		r.Value, r.Time = value, time.UnixMilli(at)
 		return r, nil
 	}
-	for _, other := range parts {
-		s := other.view.Load()
-		if other == k || s == nil || !s.Stray() {
-			continue
-		}
-		if value, at, offset, err := s.Committed(r.Key); err == nil && value != nil {
-			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), other.partition, offset
-			return r, nil
-		}
-	}
 	return r, nil
+}
+
+// reason is an error of the store as a reader is to see it: what is closed or
+// damaged is about to be restored.
+func (k *kept) reason(err error) error {
+	switch {
+	case errors.Is(err, store.ErrClosed):
+		return k.restoring()
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%w: partition %d: %w", ErrRestoring, k.partition, err)
+	}
+	return fmt.Errorf("store %s: %w", k, err)
 }
 
 // restoring says how far the store is.
@@ -244,12 +241,16 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 	var err error
 	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
+		news := k.news.next()
 		s := k.view.Load()
 		if s == nil {
 			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)
 		}
 		if at >= s.Position() {
-			_ = sleep(ctx, 20*time.Millisecond)
+			select {
+			case <-news:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		at, _, err = k.changelog().Read(at, 100*time.Millisecond, func(r *sarama.Record, offset int64, when time.Time) error {
@@ -275,35 +276,19 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	var resp *sarama.DescribeGroupsResponse
-	err = k.ask(func(b *sarama.Broker) (sarama.KError, error) {
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{k.group.Name}}); err != nil || len(resp.Groups) == 0 {
-			return 0, err
-		}
-		return resp.Groups[0].Err, nil
-	})
+	g, err := k.description(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
 	owners := make([]string, k.partitions)
-	for _, g := range resp.Groups {
-		for _, member := range g.Members {
-			meta, err := member.GetMemberMetadata()
-			if err != nil || meta == nil {
-				continue
-			}
-			var s subscription
-			if err := json.Unmarshal(meta.UserData, &s); err != nil {
-				continue
-			}
-			a, err := member.GetMemberAssignment()
-			if err != nil || a == nil {
-				continue
-			}
-			for _, partition := range a.Topics[k.group.Inputs[0]] {
-				if int(partition) < len(owners) {
-					owners[partition] = s.Advertise
-				}
+	for _, m := range g.Members {
+		s, a := said(m)
+		if s == nil || a == nil {
+			continue
+		}
+		for _, partition := range a.Topics[k.group.Inputs[0]] {
+			if int(partition) < len(owners) {
+				owners[partition] = s.Advertise
 			}
 		}
 	}

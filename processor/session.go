@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -38,6 +39,8 @@ type session struct {
 	shares    map[int32]int   // how many inputs each assigned partition has
 	claims    map[int32]*task // that have claims, also if not all of them
 	takeovers map[int32]*takeover
+
+	lost fetchTroubles
 }
 
 // newSession comes before joining the group: its producer ends what a
@@ -48,11 +51,13 @@ func newSession(m *member) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	producer.MaxMessageBytes = m.maxMessageBytes
 	s := &session{
 		member: m, producer: producer,
 		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
+	s.lost = fetchTroubles{waits: m.waits, what: fmt.Sprintf("records of group %s", m.group.Name), places: map[string]*time.Timer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
 	return s, nil
@@ -64,6 +69,7 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 	s.joined = joined
 	s.gate.Unlock()
 	s.loop.Go(s.commitLoop)
+	go s.measureLag()
 	return nil
 }
 
@@ -73,7 +79,7 @@ func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.
 func (s *session) owns() error {
-	err := s.ask(func(b *sarama.Broker) (sarama.KError, error) {
+	err := s.ask(s.ctx, func(b *sarama.Broker) (sarama.KError, error) {
 		r, err := b.Heartbeat(&sarama.HeartbeatRequest{
 			Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
 			MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
@@ -110,6 +116,7 @@ var errSessionOver = errors.New("the session is over")
 func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
+	s.lost.end()
 	if err := s.producer.Abort(); err != nil {
 		s.log.Debug("aborting the open transaction", "error", err)
 	}

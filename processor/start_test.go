@@ -36,8 +36,8 @@ func (i *instance) failed() string {
 func (i *instance) waits(what string) {
 	i.t.Helper()
 	eventually(i.t, func() error {
-		if s := i.Status(); !strings.Contains(s.Err, what) {
-			return fmt.Errorf("status is %v, %q: want %q", s.State, s.Err, what)
+		if s := i.Status(); !strings.Contains(fmt.Sprint(s.Waiting), what) {
+			return fmt.Errorf("status is %v, %v: want %q", s.State, s.Waiting, what)
 		}
 		return nil
 	})
@@ -56,7 +56,7 @@ func TestStartWithoutKafka(t *testing.T) {
 		cfg.Brokers = []string{nowhere, nowhere}
 	})
 	got := i.failed()
-	if !strings.HasPrefix(got, "kafka at 127.0.0.1:1,127.0.0.1:1: ") || !strings.Contains(got, "connection refused") ||
+	if !strings.HasPrefix(got, "Kafka at 127.0.0.1:1,127.0.0.1:1: ") || !strings.Contains(got, "connection refused") ||
 		!strings.HasSuffix(got, ": is it running, and are these its advertised addresses? (tried for 100ms)") || strings.Contains(got, "\n") {
 		t.Errorf("error %q", got)
 	}
@@ -69,14 +69,14 @@ func TestStartWaitsForKafka(t *testing.T) {
 	c.produce(journal.Name, greetings(10, 3)...)
 	c.network.cut()
 	i := c.start(c.hello(), within(patience))
-	i.waits("kafka at " + c.ListenAddrs()[0])
+	i.waits("Kafka at " + c.ListenAddrs()[0])
 	if state := i.Status().State; state != processor.Starting {
 		t.Errorf("state %v, want starting", state)
 	}
 	c.network.mend()
 	i.await(processor.Running)
-	if s := i.Status(); s.Err != "" {
-		t.Errorf("running, and waits: %s", s.Err)
+	if s := i.Status(); s.Waiting != nil {
+		t.Errorf("running, and waits: %v", s.Waiting)
 	}
 	c.materialized(i)
 }
@@ -90,14 +90,14 @@ func TestStartAtKafkaWithPasswords(t *testing.T) {
 	}
 	t.Cleanup(secured.Close)
 	i := c.start(c.hello(), func(cfg *processor.Config) {
-		within(time.Millisecond)(cfg)
+		within(500 * time.Millisecond)(cfg)
 		cfg.Brokers = secured.ListenAddrs()
 	})
 	if got := i.failed(); !strings.Contains(got, "does it want TLS or SASL, or refuse the password?") {
 		t.Errorf("error %q", got)
 	}
 	i = c.start(c.hello(), func(cfg *processor.Config) {
-		within(time.Millisecond)(cfg)
+		within(500 * time.Millisecond)(cfg)
 		cfg.Brokers = secured.ListenAddrs()
 		cfg.Kafka.Net.SASL.Enable, cfg.Kafka.Net.SASL.User, cfg.Kafka.Net.SASL.Password = true, "u", "p"
 	})
@@ -140,7 +140,7 @@ func TestStartIsCancelled(t *testing.T) {
 		within(patience)(cfg)
 		cfg.Brokers = []string{nowhere}
 	})
-	i.waits("kafka at ")
+	i.waits("Kafka at ")
 	ends(i)
 
 	// While it joins.

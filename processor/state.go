@@ -50,7 +50,8 @@ type Status struct {
 	Application string         `json:"application"`
 	Instance    string         `json:"instance"` // the group.instance.id
 	State       State          `json:"state"`
-	Err         string         `json:"error,omitempty"`   // why it failed, or what it is waiting for
+	Err         string         `json:"error,omitempty"`   // why it failed
+	Waiting     []Wait         `json:"waiting,omitempty"` // what it is waiting for, the longest first
 	Tasks       []TaskStatus   `json:"tasks"`             // by group, partition and table
 	Globals     []GlobalStatus `json:"globals,omitempty"` // by table
 	Counts      Counts         `json:"counts"`
@@ -97,11 +98,8 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.State = Running
 	}
 	for _, in := range t.claims() {
-		at := in.position()
-		whole.Committed = append(whole.Committed, at)
-		if at.Offset >= 0 {
-			whole.Lag += max(0, in.claim.HighWaterMarkOffset()-at.Offset)
-		}
+		whole.Committed = append(whole.Committed, in.position())
+		whole.Lag += in.lag()
 	}
 	for _, k := range t.stores {
 		if k.Table {

@@ -77,11 +77,20 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 
 // answerRow answers with a row's value.
 func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) {
-	get := h.get
-	if q.local {
-		get = h.row
+	var raw topology.Raw
+	var err error
+	switch {
+	case q.anywhere:
+		own := h.own(q.table)
+		h.cover(w, own)
+		raw, err = h.among(r.Context(), q.table, own, q.key)
+	case q.hop:
+		raw, err = h.row(r.Context(), q.table, q.key)
+	case q.local:
+		raw, err = h.getHere(r.Context(), q.table, q.key)
+	default:
+		raw, err = h.get(r.Context(), q.table, q.key)
 	}
-	raw, err := get(r.Context(), q.table, q.key)
 	if err != nil {
 		writeProblem(w, h.problemOf(err))
 		return

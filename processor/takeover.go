@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,83 +23,203 @@ type legacy struct {
 	begun  []string // topics of which something is committed
 	own    bool     // the partition is marked as ours already
 	clocks string   // of the task
+	tables string   // what was noted of its tables, see tableNotes
 }
 
-// The metadata of a partition's committed offsets names the transactional id of
-// the partition's owner, from before the owner's first record of it until the
-// owner gives it up in good order. A new owner that finds a name knows that the
-// old one died, or is a zombie, and ends its transaction instead of waiting for
-// it to time out. In that of the first input the task's clocks follow.
+// The metadata of a partition's committed offsets names the producer of the
+// partition's owner, from before the owner's first record of it until the owner
+// gives it up in good order. A new owner that finds another's name knows that that
+// one died, lost its membership, or is a zombie: see [session.succeed]. In that of
+// the first input the task's clocks follow, and what its tables were then.
 const (
 	ownerMark  = "tidemark-owner:"
 	clocksMark = "tidemark-clocks:"
+	tablesMark = "tidemark-tables:"
 )
 
-// metadata is what is committed with a task's offsets, unless it gives them up.
-func metadata(owner, clocks string) *string {
+// Marks stand in the metadata of a committed offset, each "" if it is not there.
+type marks struct {
+	owner, clocks, tables string
+	strays                bool // see strayMark
+}
+
+// metadata is what is committed with a task's offsets.
+func (m marks) metadata() *string {
 	var parts []string
-	if owner != "" {
-		parts = append(parts, ownerMark+owner)
+	for _, part := range [][2]string{{ownerMark, m.owner}, {clocksMark, m.clocks}, {tablesMark, m.tables}} {
+		if part[1] != "" {
+			parts = append(parts, part[0]+part[1])
+		}
 	}
-	if clocks != "" {
-		parts = append(parts, clocksMark+clocks)
+	if m.strays {
+		parts = append(parts, strayMark)
 	}
 	text := strings.Join(parts, " ")
 	return &text
 }
 
-func parseMetadata(text string) (owner, clocks string) {
+func parseMetadata(text string) (m marks) {
 	for part := range strings.FieldsSeq(text) {
-		if id, ok := strings.CutPrefix(part, ownerMark); ok {
-			owner = id
-		}
-		if c, ok := strings.CutPrefix(part, clocksMark); ok {
-			clocks = c
+		for mark, to := range map[string]*string{ownerMark: &m.owner, clocksMark: &m.clocks, tablesMark: &m.tables} {
+			if rest, ok := strings.CutPrefix(part, mark); ok {
+				*to = rest
+			}
 		}
 	}
-	return owner, clocks
+	return m
 }
 
-// takeOver ends the transaction that the last owner of partitions, by topic, left
-// open, and returns what it has committed. It runs beside the join, which may
-// itself be waiting for that transaction's offsets.
-func (s *session) takeOver(topics map[string][]int32) (map[int32]legacy, error) {
-	fenced := map[string]bool{"": true, s.transactionalID(): true}
-	_, err := s.committedOffsets(s.group.Name, topics, false, func(_ string, p int32, owner, _ string) error {
-		if fenced[owner] {
-			return nil
-		}
-		fenced[owner] = true
-		s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-		return txn.Fence(s.client, owner, transactionTimeout)
-	})
-	if err != nil {
-		return nil, err
+// owner is what the session marks its partitions with, "" without transactions.
+func (s *session) owner() string {
+	if s.transactionalID() == "" {
+		return ""
 	}
-	legacies := map[int32]legacy{}
+	return s.producer.Holder().String()
+}
+
+// takeOver ends the transactions that the last owners of partitions left open, and
+// returns what they have committed. It runs beside the join, which may itself be
+// waiting for such a transaction's offsets. It gives up partitions that have gone
+// elsewhere meanwhile.
+func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32) (map[int32]legacy, error) {
+	done := map[string]bool{}
 	for {
-		stable, err := s.committedOffsets(s.group.Name, topics, true, func(topic string, p int32, owner, clocks string) error {
+		if !s.keep(fresh, topics) {
+			return nil, nil
+		}
+		legacies := map[int32]legacy{}
+		owners := map[int32]string{}
+		see := func(topic string, p int32, m marks) error {
 			l := legacies[p]
 			l.begun = append(l.begun, topic)
-			l.own = l.own || owner != "" && owner == s.transactionalID()
-			if clocks != "" {
-				l.clocks = clocks
+			l.own = l.own || m.owner != "" && m.owner == s.owner()
+			if m.clocks != "" {
+				l.clocks = m.clocks
+			}
+			if m.tables != "" {
+				l.tables = m.tables
 			}
 			legacies[p] = l
+			if m.owner != "" {
+				owners[p] = m.owner
+			}
 			return nil
-		})
-		if err != nil || stable {
+		}
+		stable, err := s.committedOffsets(s.group.Name, topics, true, see)
+		if err == nil && !stable {
+			_, err = s.committedOffsets(s.group.Name, topics, false, see) // of before the open transactions
+		}
+		if err != nil {
+			return nil, err
+		}
+		succeeded, err := s.succeed(owners, done, stable)
+		if err != nil || stable && succeeded {
 			return legacies, err
 		}
-		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take the decision down
+		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take a decision down
 			return nil, err
 		}
 	}
 }
 
+// keep leaves partitions out that are not the session's any more, and tells whether
+// there are others.
+func (s *session) keep(fresh map[int32]*takeover, topics map[string][]int32) (some bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range topics {
+		topics[topic] = slices.DeleteFunc(partitions, func(p int32) bool {
+			return s.shares[p] == 0 || s.takeovers[p] != fresh[p]
+		})
+		some = some || len(topics[topic]) > 0
+	}
+	return some
+}
+
+// succeed ends what the owners that partitions are marked with left open, and tells
+// whether all of it is ended. A mark is of the past, and the instance that it names
+// may be alive: what the group says now decides.
+//
+//   - The instance is a member, with a newer producer: that one's start has ended
+//     what its former life left open.
+//   - It is a member with the same producer: its last commit of the partition may be
+//     under way. Once all offsets are stable it is not, and the member stands still.
+//   - Else it is gone.
+//
+// Fencing a member that is at work would cost it its session, and its next session
+// could do the same to us.
+func (s *session) succeed(owners map[int32]string, done map[string]bool, stable bool) (all bool, err error) {
+	done[s.owner()] = true
+	all = true
+	var group *groupView
+	for p, owner := range owners {
+		if done[owner] {
+			continue
+		}
+		if group == nil {
+			if group, err = s.describe(); err != nil {
+				return false, err
+			}
+		}
+		holder := txn.ParseHolder(owner)
+		now, member := group.owners[holder.ID]
+		switch {
+		case !group.stable || !group.mine[p]:
+			all = false // it is about to change
+			continue
+		case holder.ID == s.producer.Holder().ID || member && now != owner:
+		case member && !stable:
+			all = false
+			continue
+		default:
+			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
+			_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, holder, transactionTimeout) })
+			if err != nil {
+				return false, err
+			}
+			all = all && stable
+		}
+		done[owner] = true
+	}
+	return all, nil
+}
+
+// A groupView is a group as its coordinator sees it.
+type groupView struct {
+	stable bool              // else it is sharing its partitions out
+	owners map[string]string // of all members, by transactional id
+	mine   map[int32]bool    // partitions that this member has
+}
+
+func (s *session) describe() (*groupView, error) {
+	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
+	g, err := s.description(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	view.stable = g.State == "Stable"
+	for _, m := range g.Members {
+		sub, a := said(m)
+		if sub == nil || a == nil {
+			continue
+		}
+		id := txn.ParseHolder(sub.Owner).ID
+		view.owners[id] = sub.Owner
+		if id != s.transactionalID() {
+			continue
+		}
+		for _, partitions := range a.Topics {
+			for _, p := range partitions {
+				view.mine[p] = true
+			}
+		}
+	}
+	return view, nil
+}
+
 // committedOffsets hands over what a group has committed of partitions. If only
 // what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, owner, clocks string) error) (complete bool, err error) {
+func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, m marks) error) (complete bool, err error) {
 	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: group, RequireStable: stable}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
@@ -106,7 +227,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
-	err = s.askOf(group, func(b *sarama.Broker) (sarama.KError, error) {
+	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
 		if resp, err = b.FetchOffset(req); err != nil {
 			return 0, err
 		}
@@ -126,8 +247,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 			case block.Err != sarama.ErrNoError:
 				err = block.Err
 			case block.Offset >= 0:
-				owner, clocks := parseMetadata(block.Metadata)
-				err = each(topic, p, owner, clocks)
+				err = each(topic, p, parseMetadata(block.Metadata))
 			}
 			if err != nil {
 				return false, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)

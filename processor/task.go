@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -92,6 +91,7 @@ func (t *task) begin() error {
 		}
 	}
 	for { // one commit may mark several tasks
+		settled := t.balance.settled.next()
 		t.gate.Lock()
 		revoked := t.ctx.Err()
 		if t.claiming = !t.own && revoked == nil; t.claiming && !t.balance.joining.Load() {
@@ -105,7 +105,10 @@ func (t *task) begin() error {
 		if revoked != nil {
 			return revoked // and unmarked, for a mark would have the next owner fence us
 		}
-		_ = sleep(t.ctx, 5*time.Millisecond)
+		select {
+		case <-settled: // the commit that the rebalance held up
+		case <-t.ctx.Done():
+		}
 	}
 }
 

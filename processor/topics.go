@@ -26,24 +26,27 @@ type topics struct {
 // that are tidemark's: repartition topics and changelogs. It does so once, before
 // any task: goka would have each of its processors do it, and all but the first
 // would fail.
-func (p *Processor) prepareTopics() error {
+func (p *Processor) prepareTopics() (ready topics, err error) {
 	if err := p.client.RefreshMetadata(); err != nil {
-		return fmt.Errorf("metadata: %w", explain(err))
+		return ready, fmt.Errorf("metadata: %w", explain(err))
 	}
 	known, err := p.knownTopics()
 	if err != nil {
-		return err
+		return ready, err
 	}
 	partitions, err := p.topology.Partitions(known)
 	if err != nil {
-		return &startError{err}
+		return ready, &startError{err}
 	}
 	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
 	if err != nil {
-		return err
+		return ready, err
 	}
-	ready := topics{partitions: partitions, retention: map[string]time.Duration{}}
-	var wrong []error
+	if err := p.askLimits(p.allTopics()); err != nil {
+		return ready, err
+	}
+	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
+	wrong := p.strangeTopics()
 	for _, r := range p.topology.Repartitions() {
 		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
 	}
@@ -54,6 +57,9 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[s.Changelog] = retention
 		}
 	}
+	if p.topology.DeadLetters(p.config.Policies) {
+		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, nil))
+	}
 	for _, g := range p.topology.Globals() {
 		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
 		wrong = append(wrong, err)
@@ -62,8 +68,7 @@ func (p *Processor) prepareTopics() error {
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	p.topics = ready
-	return errors.Join(wrong...)
+	return ready, errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
@@ -114,11 +119,18 @@ func (p *Processor) knows(topic string) bool {
 // ensureRepartition creates a topic for records to go through, if it does not
 // exist: they stay until they are committed, see purge.
 func (p *Processor) ensureRepartition(admin sarama.ClusterAdmin, topic string, partitions int32) error {
-	err := p.ensureTopic(admin, topic, partitions, map[string]string{
-		"cleanup.policy": "delete", "retention.ms": "-1", "segment.bytes": "52428800", "message.timestamp.type": "CreateTime",
-	})
-	if err != nil {
+	there := p.knows(topic)
+	settings := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
+	if p.config.topicSettings(topic, nil)["segment.bytes"] == "" {
+		settings["segment.bytes"] = "52428800" // what is purged goes with its segment
+	}
+	if err := p.ensureTopic(admin, topic, partitions, settings); err != nil {
 		return err
+	}
+	if there {
+		if err := p.checkOwned(topic); err != nil {
+			return err
+		}
 	}
 	config, err := p.topicConfig(admin, topic, "cleanup.policy", "retention.ms")
 	if err != nil {
@@ -187,6 +199,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	if p.knows(name) {
 		return nil
 	}
+	config = p.limits.settings(name == p.deadLetters(), p.config.topicSettings(name, config))
 	detail := &sarama.TopicDetail{
 		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
 		ConfigEntries: map[string]*string{},
@@ -197,9 +210,11 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	err := admin.CreateTopic(name, detail, false)
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
-		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, err)}
+		return &startError{fmt.Errorf("creating topic %q: %w: is Replication larger than the number of brokers?", name, sentence{err})}
+	case errors.Is(err, sarama.ErrInvalidConfig):
+		return &startError{fmt.Errorf("creating topic %q: %w: does the broker know all of these settings%s?", name, sentence{err}, how(partitions, config))}
 	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, err, how(partitions, config))}
+		return &startError{fmt.Errorf("creating topic %q: %w: may this user create topics? Else create it%s", name, sentence{err}, how(partitions, config))}
 	case err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists): // another instance may be as quick
 		return fmt.Errorf("creating topic %q: %w", name, err)
 	}
@@ -212,7 +227,7 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 			return nil
 		}
 		if time.Since(began) > p.config.StartTimeout {
-			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, err)
+			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, sentence{err})
 		}
 	}
 }
@@ -251,7 +266,7 @@ func (p *Processor) serves(topic string) error {
 }
 
 // incarnation is the id of a topic: it changes when the topic is made anew. The
-// answer names the Kafka cluster too, which is noted for the sinks.
+// answer names the Kafka cluster too, which is noted.
 func (p *Processor) incarnation(topic string) (string, error) {
 	b, err := p.client.Controller()
 	if err != nil {
@@ -263,7 +278,7 @@ func (p *Processor) incarnation(topic string) (string, error) {
 		return "", fmt.Errorf("metadata of %q: %w", topic, err)
 	}
 	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
-		return "", fmt.Errorf("metadata of %q: unknown topic", topic)
+		return "", fmt.Errorf("metadata of %q: %w", topic, sarama.ErrUnknownTopicOrPartition)
 	}
 	if r.ClusterID != nil {
 		p.cluster.Store(r.ClusterID)

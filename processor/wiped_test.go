@@ -33,9 +33,46 @@ func TestTableWiped(t *testing.T) {
 		"incarnation": {func(c *cluster, dir string) {
 			alter(c.t, dir, func(s *store.Store, source string) error {
 				s.Put([]byte("stale"), []byte("{}"), 0)
-				return errors.Join(s.Commit(s.Position()), s.Begin("another"))
+				return errors.Join(s.Commit(s.Position()), s.Begin(strings.Replace(source, `"topic-id":"`, `"topic-id":"not-`, 1)))
 			})
 		}, "another incarnation"},
+		"cluster": {func(c *cluster, dir string) {
+			alter(c.t, dir, func(s *store.Store, source string) error {
+				s.Put([]byte("stale"), []byte("{}"), 0)
+				return errors.Join(s.Commit(s.Position()), s.Begin(strings.Replace(source, `"cluster":"`, `"cluster":"not-`, 1)))
+			})
+		}, `it belongs to the Kafka cluster \"not-`},
+		"application": {func(c *cluster, dir string) {
+			alter(c.t, dir, func(s *store.Store, source string) error {
+				s.Put([]byte("stale"), []byte("{}"), 0)
+				return errors.Join(s.Commit(s.Position()), s.Begin(strings.Replace(source, `"application":"`, `"application":"not-`, 1)))
+			})
+		}, `it belongs to application \"not-hello\"`},
+		"older version": {func(c *cluster, dir string) {
+			alter(c.t, dir, func(s *store.Store, source string) error {
+				s.Put([]byte("stale"), []byte("{}"), 0)
+				return errors.Join(s.Commit(s.Position()), s.Begin("an-id"))
+			})
+		}, "it does not say whose it is"},
+		"exchanged": {func(c *cluster, dir string) {
+			for _, pair := range [][2]string{{"0", "1"}, {"2", "3"}} {
+				one, other, aside := filepath.Join(dir, hellos.Name, pair[0]), filepath.Join(dir, hellos.Name, pair[1]), filepath.Join(dir, "aside")
+				if err := errors.Join(os.Rename(one, aside), os.Rename(other, one), os.Rename(aside, other)); err != nil {
+					c.t.Fatal(err)
+				}
+			}
+		}, "it belongs to partition"},
+		"journal": {func(c *cluster, dir string) {
+			files, err := filepath.Glob(filepath.Join(dir, hellos.Name, "*", "*.log"))
+			if err != nil || len(files) != 4 {
+				c.t.Fatal(files, err)
+			}
+			for _, f := range files {
+				if err := os.Truncate(f, 100); err != nil {
+					c.t.Fatal(err)
+				}
+			}
+		}, "was cut off, by a kill or by damage"},
 		"truncated": {func(c *cluster, dir string) {
 			alter(c.t, dir, func(s *store.Store, source string) error {
 				s.Put([]byte("stale"), []byte("{}"), 0)

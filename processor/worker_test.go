@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/processor"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // workerVariable makes the test binary a worker: a process with one count
@@ -26,11 +28,13 @@ type workerSpec struct {
 	Brokers []string
 	Redis   string
 	Dir     string
-	Shop    bool // of the shop; else it counts
-	Market  bool // of the market
-	Least   bool // guarantee AtLeastOnce
-	Step    int  // of a commit after which it kills itself, 0 for never
-	Commit  int  // of which commit with records, from 1
+	Shop    bool   // of the shop; else it counts
+	Market  bool   // of the market
+	Least   bool   // guarantee AtLeastOnce
+	Prefix  string // of all names of a count
+	Session time.Duration
+	Step    int // of a commit after which it kills itself, 0 for never
+	Commit  int // of which commit with records, from 1
 }
 
 // work is the worker's main. It ends in good order on SIGTERM, and waits
@@ -42,13 +46,13 @@ func work(spec string) (code int) {
 		return 2
 	}
 	cfg := processor.Config{
-		Brokers: w.Brokers, StateDir: w.Dir, SessionTimeout: 3 * time.Second, CommitInterval: 20 * time.Millisecond,
+		Brokers: w.Brokers, StateDir: w.Dir, SessionTimeout: cmp.Or(w.Session, 3*time.Second), CommitInterval: 20 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if w.Least {
 		cfg.Guarantee = processor.AtLeastOnce
 	}
-	topo := countTopology
+	topo := func(t testing.TB, redis string) *topology.Topology { return prefixedCount(t, redis, w.Prefix) }
 	switch {
 	case w.Shop:
 		topo = shopTopology
@@ -110,25 +114,30 @@ type worker struct {
 func (c *cluster) spawn(w workerSpec) *worker {
 	c.t.Helper()
 	w.Brokers, w.Redis = c.ListenAddrs(), c.redis.Addr()
+	return spawn(c.t, w)
+}
+
+func spawn(t testing.TB, w workerSpec) *worker {
+	t.Helper()
 	spec, err := json.Marshal(w)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	k := &worker{Cmd: exec.Command(os.Args[0]), t: c.t, dir: w.Dir, ended: make(chan struct{})}
+	k := &worker{Cmd: exec.Command(os.Args[0]), t: t, dir: w.Dir, ended: make(chan struct{})}
 	k.Env = append(os.Environ(), workerVariable+"="+string(spec))
 	k.Stdout, k.Stderr = &k.log, &k.log
 	if err := k.Start(); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	go func() {
 		defer close(k.ended)
 		k.err = k.Wait()
 	}()
-	c.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = k.Process.Kill()
 		<-k.ended
-		if c.t.Failed() {
-			c.t.Logf("log of worker %d:\n%s", k.Process.Pid, &k.log)
+		if t.Failed() {
+			t.Logf("log of worker %d:\n%s", k.Process.Pid, &k.log)
 		}
 	})
 	return k

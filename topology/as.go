@@ -2,8 +2,8 @@ package topology
 
 import "github.com/tidemark-dev/tidemark/codec"
 
-// As names the codec of a stream's values, for JoinStreams and Reorder, which
-// keep values that a step has made.
+// As names the codec of a stream's values, for JoinStreams, which keeps values that
+// a step has made.
 func As[K, V any](s Stream[K, V], values codec.Codec[V]) Stream[K, V] {
 	b, up := s.upstream()
 	down := below[K, V, V](b, up, b.number("as"))

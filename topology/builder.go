@@ -110,26 +110,28 @@ func (b *Builder) changelog(store string) string { return b.application + "-" + 
 // add makes a node downstream of others.
 func (b *Builder) add(name string, ups ...*node) *node {
 	n := &node{name: name, ups: ups}
-	if b != nil {
-		b.nodes = append(b.nodes, n)
-	}
+	b.given().nodes = append(b.nodes, n)
 	return n
 }
 
 // number returns the name of the next step of a verb.
 func (b *Builder) number(verb string) string {
-	if b == nil {
-		return verb
-	}
-	b.steps[verb]++
+	b.given().steps[verb]++
 	return fmt.Sprintf("%s %d", verb, b.steps[verb])
 }
 
-// wrong notes a mistake. A zero Stream has no builder to note it.
-func (b *Builder) wrong(format string, args ...any) {
-	if b != nil {
-		b.errs = append(b.errs, fmt.Errorf(format, args...))
+// given panics if there is no builder: what is given to a verb has not been
+// declared, and no Build would miss it.
+func (b *Builder) given() *Builder {
+	if b == nil {
+		panic("topology: a verb is given nothing: a zero Stream or Table, a Merge or Cogroup of none, or no Builder")
 	}
+	return b
+}
+
+// wrong notes a mistake.
+func (b *Builder) wrong(format string, args ...any) {
+	b.given().errs = append(b.errs, fmt.Errorf(format, args...))
 }
 
 // needs notes that the function of a step is missing, if it is.

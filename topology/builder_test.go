@@ -1,8 +1,10 @@
 package topology_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -74,7 +76,7 @@ func TestBuildNamesEachMistake(t *testing.T) {
 				from.Policies.Decode = topology.Skip
 				topology.Materialize(b, from, topology.Store[string, string]{Name: "rows"})
 			},
-			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0}`,
+			`topic "in": it is read as string (codec.String) to string (codec.String) and as string (codec.String) to string (codec.String) with policies {Decode:2 Process:0 Write:0}`,
 		},
 		{
 			"store", "hello", func(b *b) { topology.Materialize(b, journal, store{}) },
@@ -187,20 +189,118 @@ func TestBuildNamesEachMistake(t *testing.T) {
 	}
 }
 
-// What is left over from a mistake can be given to every verb.
+// What was not declared has no builder that could report it: a verb that is given
+// nothing else panics.
 func TestVerbsOfNothing(t *testing.T) {
-	topology.Materialize(new(topology.Builder), journal, hellos)
-	var s topology.Stream[string, hello]
-	s = topology.Filter(s, nil)
-	topology.Publish(topology.MapValues(s, func(string, hello) int64 { return 0 }), topology.Topic[string, int64]{})
-	table := topology.ToTable(topology.Consume(nil, journal), hellos)
-	topology.Sync(table, nil)
-	topology.Publish(table, journal)
-	topology.Publish[string, hello](nil, journal)
-	topology.Publish(topology.Table[string, hello]{}, journal)
-	topology.Sync(topology.Table[string, hello]{}, nil)
-	topology.Count(s, counts)
-	topology.Aggregate[string, hello, hello](topology.Try[string, hello, hello](s, nil), hellos, nil)
+	type (
+		Stream = topology.Stream[string, hello]
+		Table  = topology.Table[string, hello]
+	)
+	for name, declare := range map[string]func(){
+		"Consume":      func() { topology.Consume(nil, journal) },
+		"Broadcast":    func() { topology.Broadcast(nil, journal, hellos) },
+		"Filter":       func() { topology.Filter(Stream{}, nil) },
+		"MapValues":    func() { topology.MapValues(Stream{}, func(string, hello) int64 { return 0 }) },
+		"Split":        func() { topology.Split(Stream{}) },
+		"Merge":        func() { topology.Publish(topology.Merge[string, hello](), journal) },
+		"Merge zeros":  func() { topology.Merge(Stream{}, Stream{}) },
+		"Cogroup":      func() { topology.Cogroup[string, hello](hellos) },
+		"Cogroup zero": func() { topology.Cogroup(hellos, topology.Folded[string, hello]{}) },
+		"Publish":      func() { topology.Publish(Table{}, journal) },
+		"Publish nil":  func() { topology.Publish[string, hello](nil, journal) },
+		"Route":        func() { topology.Route(Stream{}, nil) },
+		"Sync":         func() { topology.Sync(Table{}, nil) },
+		"ToTable":      func() { topology.ToTable(Stream{}, hellos) },
+		"ToStream":     func() { topology.ToStream(Table{}) },
+		"NewValues":    func() { topology.NewValues(Table{}) },
+		"Count":        func() { topology.Count(Stream{}, counts) },
+		"Window":       func() { topology.Window(Stream{}, topology.Tumbling{Size: time.Second}) },
+		"Suppress":     func() { topology.Suppress(Table{}, hellos, topology.Until{Rows: 1}) },
+		"Regroup":      func() { topology.Regroup[string, hello, string, hello](Table{}, journal, nil) },
+		"Repartition":  func() { topology.Repartition(Stream{}, journal) },
+		"Process":      func() { topology.Process[string, hello, string, hello](Stream{}, nil) },
+		"Join": func() {
+			topology.Join(Stream{}, Table{}, topology.Inner(func(string, hello, hello) hello { return hello{} }))
+		},
+		"JoinForeign": func() {
+			topology.JoinForeign(Table{}, Table{}, hellos, func(string, hello) (string, bool) { return "", true },
+				topology.Inner(func(string, hello, hello) hello { return hello{} }))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.HasPrefix(p, "topology: a verb is given nothing") {
+					t.Errorf("panic %q", p)
+				}
+			}()
+			declare()
+		})
+	}
+}
+
+// Verbs that take several streams or tables take those of one builder.
+func TestVerbsOfTwoBuilders(t *testing.T) {
+	both := topology.Inner(func(string, hello, hello) hello { return hello{} })
+	key := func(k string, _ hello) (string, bool) { return k, true }
+	fold := func(_ string, _ hello, h hello) hello { return h }
+	second := topology.Store[string, hello]{Name: "second"}
+	result := topology.Store[string, hello]{Name: "result", Value: codec.JSON[hello]{}}
+	for name, declare := range map[string]func(a, b *topology.Builder){
+		"Merge": func(a, b *topology.Builder) {
+			topology.Merge(topology.Consume(a, journal), topology.Consume(b, journal))
+		},
+		"Cogroup": func(a, b *topology.Builder) {
+			topology.Cogroup(result, topology.Fold(topology.Consume(a, journal), fold), topology.Fold(topology.Consume(b, journal), fold))
+		},
+		"Join": func(a, b *topology.Builder) {
+			topology.Join(topology.Consume(a, journal), topology.Materialize(b, journal, second), both)
+		},
+		"JoinGlobal": func(a, b *topology.Builder) {
+			topology.JoinGlobal(topology.Consume(a, journal), topology.Broadcast(b, journal, second), key, both)
+		},
+		"JoinTables": func(a, b *topology.Builder) {
+			topology.JoinTables(topology.Materialize(a, journal, hellos), topology.Materialize(b, journal, second), result, both)
+		},
+		"JoinForeign": func(a, b *topology.Builder) {
+			topology.JoinForeign(topology.Materialize(a, journal, hellos), topology.Materialize(b, journal, second), result, key, both)
+		},
+		"JoinStreams": func(a, b *topology.Builder) {
+			topology.JoinStreams(topology.Consume(a, journal), topology.Consume(b, journal), topology.Within{Name: "w"}, both)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const want = "its sides are not of one builder"
+			a, b := topology.NewBuilder("a"), topology.NewBuilder("b")
+			declare(a, b)
+			if _, err := a.Build(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("two builders: error %v", err)
+			}
+		})
+	}
+	// A zero value beside another one is reported by the other's builder.
+	for _, declare := range []func(b *topology.Builder){
+		func(b *topology.Builder) {
+			topology.Merge(topology.Stream[string, hello]{}, topology.Consume(b, journal))
+		},
+		func(b *topology.Builder) {
+			topology.Merge(topology.Consume(b, journal), topology.Stream[string, hello]{})
+		},
+		func(b *topology.Builder) {
+			topology.Join(topology.Stream[string, hello]{}, topology.Materialize(b, journal, hellos), both)
+		},
+		func(b *topology.Builder) {
+			topology.Cogroup(result, topology.Folded[string, hello]{}, topology.Fold(topology.Consume(b, journal), fold))
+		},
+		func(b *topology.Builder) {
+			topology.Sync(topology.JoinForeign(topology.Table[string, hello]{}, topology.Materialize(b, journal, second), result, key, both), nil)
+		},
+	} {
+		b := topology.NewBuilder("hello")
+		declare(b)
+		if _, err := b.Build(); err == nil || !strings.Contains(err.Error(), "its sides are not of one builder") {
+			t.Errorf("a zero value: error %v", err)
+		}
+	}
 }
 
 // A built topology does not change with what is declared later.

@@ -1,6 +1,9 @@
 package topology
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 // A Folded is a stream and how its values are folded into rows of another type,
 // for [Cogroup].
@@ -28,11 +31,12 @@ func Fold[K, V, A any](s Stream[K, V], fold func(k K, v V, kept A) A, merge ...f
 // are windowed alike, or not at all; a late record is one that is late by the
 // newest of all of them. The codec of the rows has no default.
 func Cogroup[K, A any](rows Store[K, A], folds ...Folded[K, A]) Table[K, A] {
-	if len(folds) == 0 || folds[0].up == nil {
-		return Table[K, A]{}
+	i := slices.IndexFunc(folds, func(f Folded[K, A]) bool { return f.b != nil })
+	if i < 0 {
+		(*Builder)(nil).given()
 	}
-	b, first := folds[0].b, *folds[0].up
-	for _, f := range folds[1:] {
+	b, first := folds[i].b, *folds[i].up
+	for _, f := range folds {
 		first.rekeyed = first.rekeyed || f.up != nil && f.up.rekeyed
 		first.faulty = first.faulty || f.up == nil || f.up.faulty
 	}
@@ -42,12 +46,12 @@ func Cogroup[K, A any](rows Store[K, A], folds ...Folded[K, A]) Table[K, A] {
 	}
 	down.ups = nil
 	for _, f := range folds {
-		if f.up == nil {
+		if b.meet(down.node, f.b); f.b != b {
 			continue
 		}
 		down.ups = append(down.ups, f.up.node)
-		if !first.faulty && reflect.TypeOf(f.keys) != reflect.TypeOf(folds[0].keys) {
-			b.wrong("%s: its keys are encoded by %T in %s, and by %T in %s", down.name, folds[0].keys, first.name, f.keys, f.up.name)
+		if !first.faulty && reflect.TypeOf(f.keys) != reflect.TypeOf(folds[i].keys) {
+			b.wrong("%s: its keys are encoded by %T in %s, and by %T in %s", down.name, folds[i].keys, first.name, f.keys, f.up.name)
 		}
 		if !alike(first.windows, f.up.windows) {
 			b.wrong("%s: %s and %s are not windowed alike", down.name, first.name, f.up.name)

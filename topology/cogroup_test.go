@@ -112,8 +112,6 @@ func TestMistakesOfCogroup(t *testing.T) {
 		return topology.Fold(topology.Window(topology.Consume(b, twos), w), func(_ topology.Windowed[string], v, kept string) string { return v })
 	}
 	topology.Cogroup(windowed, in(topology.Tumbling{Size: time.Second}), in(topology.Tumbling{Size: time.Minute}))
-	topology.Cogroup[string, string](cogrouped)
-	topology.Cogroup(cogrouped, topology.Folded[string, string]{})
 	_, err := b.Build()
 	want := `cogroup row: a step before it has changed keys, so that records of one key lie in several partitions: put Repartition between
 cogroup row: the function is nil

@@ -1,14 +1,9 @@
 package topology
 
-import "time"
-
 // Consume reads a topic as a stream, from the application's last commit, at
 // first from the topic's start.
 func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
-	if b == nil {
-		return Stream[K, V]{}
-	}
-	b.ready()
+	b.given().ready()
 	if in, ok := b.inputs[from.Name]; ok {
 		if s, ok := in.stream.(*stream[K, V]); ok && in.declared.equal(from.declaration()) {
 			return Stream[K, V]{b, s}
@@ -49,31 +44,6 @@ func startInput[K, V any](k *Task, in *input, s *stream[K, V], from Topic[K, V])
 			it.time, it.headers = at, k.record.Headers
 			return next(it)
 		},
-		time: func(r *Raw) int64 {
-			if from.Time == nil {
-				return millis(r.Time)
-			}
-			dated.key.load(r.Key)
-			dated.value.load(r.Value)
-			return dated.happened(r, from.Time)
-		},
+		time: func(r *Raw) (int64, error) { return from.happened(dated, r, k.Now) },
 	}
 }
-
-// happened returns what a topic's Time says, or the record's own time if it says
-// nothing, or if the record cannot be read: a step will refuse it then.
-func (it *item[K, V]) happened(r *Raw, when func(K, V) time.Time) int64 {
-	if it.value.missing && !it.value.nillable || it.key.decode() != nil || it.value.decode() != nil {
-		return millis(r.Time)
-	}
-	if at := when(it.key.v, it.value.v); !at.IsZero() {
-		return millis(at)
-	}
-	return millis(r.Time)
-}
-
-// millis is a time as Kafka has it.
-func millis(t time.Time) int64 { return t.UnixMilli() }
-
-// timeOf is a time as functions see it.
-func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -21,6 +22,7 @@ func Example() {
 	task := start(topo.Groups()[0], table)
 	for i := int64(1); i <= 10; i++ {
 		r, _ := journal.Encode("testid-01", hello{"HAPPY", i, i * 10})
+		r.Time = time.Now()
 		writes, err := task.Process(r)
 		if err != nil {
 			fmt.Println(err)
@@ -74,6 +76,7 @@ func ExampleCount() {
 	task := start(topo.Groups()[0], rows{})
 	for _, word := range []string{"tide", "is", "high"} {
 		r, _ := words.Encode("ann", word)
+		r.Time = time.Now()
 		writes, _ := task.Process(r)
 		for _, r := range writes.Records {
 			key, value, _ := topo.Format(r.Raw)

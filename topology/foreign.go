@@ -2,6 +2,7 @@ package topology
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
@@ -23,12 +24,10 @@ import (
 func JoinForeign[K, L, F, R, O any](l Table[K, L], r Table[F, R], rows Store[K, O], key func(K, L) (f F, ok bool), by Joiner[K, L, R, O]) Table[K, O] {
 	b, left := l.upstream()
 	rb, right := r.upstream()
-	if b == nil {
-		return Table[K, O]{}
-	}
-	if rb != b {
-		b.meet(&node{name: "join foreign " + rows.Name}, rb)
-		return Table[K, O]{}
+	if rb != b || b == nil {
+		b = cmp.Or(b, rb).given()
+		b.meet(&node{name: "join foreign " + rows.Name}, nil)
+		return Table[K, O]{b, placeholder[K, O](), &kept{}}
 	}
 	left.needsOld = true
 	faulty := left.faulty || right.faulty || checkName("store", rows.Name) != nil
@@ -202,7 +201,7 @@ func startAnswer[K, F, R any](k *Task, down *stream[K, response], keys codec.Cod
 		}
 		right = bytes.Clone(right)
 		prefix := appendKey(nil, it.key.data)
-		for row, err := range subscriptions.scan(prefix, following(prefix)) {
+		for row, err := range subscriptions.scan(prefix, codec.PrefixEnd(prefix)) {
 			if err != nil {
 				return err
 			}

@@ -389,7 +389,7 @@ func TestAnswersKeepTheirBytes(t *testing.T) {
 		}
 		right := orderedTask(t, g)
 		for _, left := range []string{"a", "b"} {
-			subscribed := topology.Raw{Key: []byte("r"), Value: []byte("\x01\x01" + left), Position: topology.Position{Topic: "hello-joined-subscription"}}
+			subscribed := topology.Raw{Key: []byte("r"), Value: []byte("\x01\x01" + left), Time: at(0), Position: topology.Position{Topic: "hello-joined-subscription"}}
 			right.pass(t, subscribed)
 		}
 		var got []string

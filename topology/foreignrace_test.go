@@ -36,7 +36,7 @@ func newRace(t *testing.T, by textJoiner, seed uint64) *race {
 
 // send queues a record; an empty value is a missing one.
 func (x *race) send(topic, key, value string) {
-	r := topology.Raw{Key: []byte(key), Position: topology.Position{Topic: topic}}
+	r := topology.Raw{Key: []byte(key), Time: at(0), Position: topology.Position{Topic: topic}}
 	if value != "" {
 		r.Value = []byte(value)
 	}

@@ -26,8 +26,11 @@ func (g *Global) Row(r Raw, application Policies) (row Row, ok bool, err error) 
 	if r.Key == nil {
 		return Row{}, false, nil
 	}
-	row = Row{Store: g.Store, Key: r.Key, Value: r.Value, Time: r.Time.UnixMilli()}
+	row = Row{Store: g.Store, Key: r.Key, Value: r.Value}
 	missing, err := g.read(r.Key, r.Value)
+	if err == nil {
+		row.Time, err = recordTime(r.Time)
+	}
 	if err != nil {
 		return Row{}, false, &RecordError{Position: r.Position, Node: "global table " + g.Store, Policy: g.policies.or(application).Decode, Err: err}
 	}
@@ -41,10 +44,7 @@ func (g *Global) Row(r Raw, application Policies) (row Row, ok bool, err error) 
 // the first record is processed. Records that a codec refuses are left out if the
 // topic's policy is Skip or DeadLetter: each instance would send them there.
 func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalTable[K, V] {
-	if b == nil {
-		return GlobalTable[K, V]{}
-	}
-	b.ready()
+	b.given().ready()
 	if err := from.check(); err != nil {
 		b.errs = append(b.errs, err)
 	}

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/tidemark-dev/tidemark/codec"
+import (
+	"cmp"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
 
 // Join looks up each record's key in a table, as the table is at that moment: a
 // change of the table alone has no result. A result has the time of its record. A
@@ -10,8 +14,10 @@ import "github.com/tidemark-dev/tidemark/codec"
 func Join[K, L, R, O any](s Stream[K, L], t Table[K, R], by Joiner[K, L, R, O]) Stream[K, O] {
 	b, up := s.upstream()
 	tb, table := t.upstream()
+	b = cmp.Or(b, tb)
 	down := below[K, L, O](b, up, b.number("join"))
 	down.ups = distinct(up.node, table.node)
+	b.meet(down.node, s.b)
 	b.meet(down.node, tb)
 	b.keyed(down.node, up.rekeyed)
 	b.sameKeys(down.node, up.node, up.key, table.node, table.key, up.faulty || table.faulty)
@@ -33,9 +39,11 @@ func Join[K, L, R, O any](s Stream[K, L], t Table[K, R], by Joiner[K, L, R, O]) 
 // is different from Join, but that keys and partitions may differ.
 func JoinGlobal[K, L, G, R, O any](s Stream[K, L], t GlobalTable[G, R], key func(K, L) (g G, ok bool), by Joiner[K, L, R, O]) Stream[K, O] {
 	b, up := s.upstream()
+	b = cmp.Or(b, t.b)
 	down := below[K, L, O](b, up, b.number("join global"))
 	b.needs(down.node, key == nil)
 	by.check(b, down.node, true)
+	b.meet(down.node, s.b)
 	b.meet(down.node, t.b)
 	if t.g == nil {
 		return Stream[K, O]{b, down}

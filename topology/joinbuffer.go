@@ -58,9 +58,6 @@ func keepBuffers[K any](b *Builder, n *node, w Within, kind joinKind, keys codec
 func (b *Builder) keepBuffer(n *node, name string) *kept {
 	s := &kept{name: name, of: n.name, ordered: true}
 	n.stores = append(n.stores, s)
-	if b == nil {
-		return s
-	}
 	if err := checkName("store", name); err != nil {
 		b.wrong("%s: %w", n.name, err)
 	}

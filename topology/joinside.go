@@ -162,7 +162,7 @@ func (x *streamSide[K, A, B, O]) number(prefix []byte) (number uint32, err error
 	if err != nil || first == nil {
 		return 0, err // the common case, without a scan
 	}
-	for row, err := range x.mine.scan(prefix, following(prefix)) {
+	for row, err := range x.mine.scan(prefix, codec.PrefixEnd(prefix)) {
 		if err != nil {
 			return 0, err
 		}

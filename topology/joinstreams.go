@@ -2,6 +2,7 @@ package topology
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -40,10 +41,12 @@ type Within struct {
 func JoinStreams[K, L, R, O any](l Stream[K, L], r Stream[K, R], within Within, by Joiner[K, L, R, O]) Stream[K, O] {
 	b, left := l.upstream()
 	rb, right := r.upstream()
+	b = cmp.Or(b, rb)
 	down := below[K, L, O](b, left, "join streams "+within.Name)
 	n := down.node
 	n.ups, n.effect = distinct(left.node, right.node), true
 	down.faulty = left.faulty || right.faulty
+	b.meet(n, l.b)
 	b.meet(n, rb)
 	b.keyed(n, left.rekeyed || right.rekeyed)
 	b.sameKeys(n, left.node, left.key, right.node, right.key, down.faulty)

@@ -1,6 +1,10 @@
 package topology
 
-import "github.com/tidemark-dev/tidemark/codec"
+import (
+	"cmp"
+
+	"github.com/tidemark-dev/tidemark/codec"
+)
 
 // JoinTables joins the rows of one key: a change of either side makes the row of
 // the result anew, or deletes it. Its time is the later one of both sides'. The
@@ -10,7 +14,9 @@ import "github.com/tidemark-dev/tidemark/codec"
 func JoinTables[K, L, R, O any](l Table[K, L], r Table[K, R], rows Store[K, O], by Joiner[K, L, R, O]) Table[K, O] {
 	b, left := l.upstream()
 	rb, right := r.upstream()
+	b = cmp.Or(b, rb)
 	n := b.add("join table "+rows.Name, distinct(left.node, right.node)...)
+	b.meet(n, l.b)
 	b.meet(n, rb)
 	by.check(b, n, false)
 	faulty := left.faulty || right.faulty

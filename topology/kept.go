@@ -40,6 +40,10 @@ type StateStore struct {
 	// step keeps them for itself.
 	Table bool
 
+	// Meaning says what the rows are. Rows of another meaning are not to be read as
+	// these.
+	Meaning string
+
 	// EveryChange says that each change of a row is a record of the changelog.
 	EveryChange bool
 
@@ -68,7 +72,7 @@ type StateStore struct {
 
 func (s *kept) state(b *Builder) StateStore {
 	return StateStore{
-		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, EveryChange: s.everyChange, Ordered: s.ordered,
+		Name: s.name, Changelog: b.changelog(s.name), Table: s.table, Meaning: s.meaning(b), EveryChange: s.everyChange, Ordered: s.ordered,
 		Sinks: append([]Sink(nil), s.sinks...), Format: s.format, PartitionKey: s.partitionKey,
 		Deadline: s.deadline, DeadlineName: s.deadlineName, DeadlineByKey: s.keyDeadline,
 	}
@@ -79,9 +83,6 @@ func (s *kept) state(b *Builder) StateStore {
 func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key codec.Codec[K], value codec.Codec[V], faulty bool) (*kept, Store[K, V]) {
 	s := &kept{name: rows.Name, of: up, table: true, everyChange: rows.EveryChange}
 	n.stores, n.effect = append(n.stores, s), true
-	if b == nil {
-		return s, rows
-	}
 	if err := checkName("store", rows.Name); err != nil {
 		b.wrong("%s of %s: %w", verb, up, err)
 	}

@@ -16,6 +16,8 @@ type node struct {
 
 	source bool // a topic that is read, or a global table: it binds nothing together
 	global bool
+
+	timed bool // the task's own clock is that of the records that come to it
 }
 
 // A stream is a node that records come out of: of a topic, a step, or a table,
@@ -52,7 +54,7 @@ func (s *stream[K, V]) start(k *Task) step[K, V] {
 	var next []step[K, V]
 	for _, o := range s.outs {
 		if k.group.nodes[o.to] {
-			next = append(next, o.start(k))
+			next = append(next, reaching(k, s.node, o.to, o.start(k)))
 		}
 	}
 	all := step[K, V](func(it *item[K, V]) error {

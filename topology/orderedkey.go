@@ -64,16 +64,3 @@ func cutTime(row []byte) (millis int64, rest []byte, ok bool) {
 	}
 	return int64(binary.BigEndian.Uint64(row) ^ 1<<63), row[8:], true
 }
-
-// following returns the first key after all that begin with a prefix, nil if there
-// is none.
-func following(prefix []byte) []byte {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 255 {
-			next := bytes.Clone(prefix[:i+1])
-			next[i]++
-			return next
-		}
-	}
-	return nil
-}

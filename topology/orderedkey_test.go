@@ -25,12 +25,6 @@ func FuzzOrderedKey(f *testing.F) {
 		if at, rest, ok := cutTime(rest); !ok || at != x || len(rest) > 0 {
 			t.Errorf("time %d, %q, %v, want %d", at, rest, ok, x)
 		}
-		if next := following(a); next != nil {
-			inside := append(bytes.Clone(a), b...)
-			if bytes.Compare(inside, next) >= 0 || bytes.HasPrefix(next, a) {
-				t.Errorf("%q begins with %q and is not before %q", inside, a, next)
-			}
-		}
 	})
 }
 

@@ -81,7 +81,9 @@ type Context[K, V any] struct {
 // processed fails when the step's function returns.
 func (c *Context[K, V]) Emit(r Record[K, V]) {
 	c.do("Emit", func() error {
-		fill(c.made, r, &c.scope)
+		if err := fill(c.made, r, &c.scope); err != nil {
+			return err
+		}
 		key := c.made.key
 		if c.key != nil {
 			c.made.key = c.key
@@ -92,16 +94,19 @@ func (c *Context[K, V]) Emit(r Record[K, V]) {
 }
 
 // fill makes an item of what a step gives out.
-func fill[K, V any](it *item[K, V], r Record[K, V], s *scope) {
+func fill[K, V any](it *item[K, V], r Record[K, V], s *scope) (err error) {
 	it.key.set(r.Key, nil)
 	it.value.set(r.Value, nil)
 	it.time, it.headers = s.time, s.headers
-	if !r.Time.IsZero() {
-		it.time = millis(r.Time)
-	}
 	if r.Headers != nil {
 		it.headers = r.Headers
 	}
+	if !r.Time.IsZero() {
+		if it.time, err = recordTime(r.Time); err != nil {
+			err = s.k.refuse(s.declared.at, s.k.policies.Process, fmt.Errorf("what it gives out: %w", err))
+		}
+	}
+	return err
 }
 
 // A Clock is one of the two times that a task knows.
@@ -109,9 +114,10 @@ type Clock int
 
 // Clocks.
 const (
-	// StreamTime is the newest time of the records that the task has seen, the one
-	// that is being processed among them. It stands still without records, and goes
-	// on after a restart.
+	// StreamTime is the newest time of the records that have come to steps of the
+	// program's own in this task, the one that is being processed among them. What a
+	// step before them drops does not move it. It stands still without records, and
+	// goes on after a restart.
 	StreamTime Clock = iota
 
 	// WallTime is the time of day.
@@ -193,7 +199,9 @@ func Publisher[K, V, K2, V2 any](c *Context[K2, V2], to Topic[K, V]) func(Record
 	made, n := newItem(to.Key, to.Value), &node{name: "topic " + to.Name}
 	return func(r Record[K, V]) {
 		s.do("a Publisher", func() error {
-			fill(made, r, s)
+			if err := fill(made, r, s); err != nil {
+				return err
+			}
 			return send(s.k, n, made, to, true, true)
 		})
 	}
@@ -201,10 +209,10 @@ func Publisher[K, V, K2, V2 any](c *Context[K2, V2], to Topic[K, V]) func(Record
 
 // declareProcess runs the setup of a step for the first time.
 func declareProcess[K, V, K2, V2 any](b *Builder, down *stream[K2, V2], setup func(*Context[K2, V2]) func(Record[K, V]) error) *declaredStep {
-	down.effect, down.calls = true, true
+	down.effect, down.calls, down.timed = true, true, true
 	declared := &declaredStep{at: down.node, topics: map[string]bool{}}
 	b.needs(down.node, setup == nil)
-	if b == nil || setup == nil {
+	if setup == nil {
 		return declared
 	}
 	c := &Context[K2, V2]{scope: scope{declared: declared, b: b, setup: true}}

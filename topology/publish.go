@@ -8,12 +8,9 @@ import (
 // table. They have the time and the headers of the record that caused them.
 func Publish[K, V any](from Node[K, V], to Topic[K, V]) {
 	if from == nil {
-		return
+		(*Builder)(nil).given()
 	}
 	b, up := from.upstream()
-	if b == nil {
-		return
-	}
 	n := b.add("topic "+to.Name, up.node)
 	n.effect = true
 	to = publishTo(b, n, up, to)
@@ -94,9 +91,6 @@ func Route[K, V any](s Stream[K, V], to func(K, V) Topic[K, V]) {
 // that its readers need, and deletes from it what is committed.
 func Repartition[K, V any](s Stream[K, V], through Topic[K, V]) Stream[K, V] {
 	b, up := s.upstream()
-	if b == nil {
-		return Stream[K, V]{}
-	}
 	through = through.orCodecs(up.key, up.value)
 	Publish(s, through)
 	return repartitioned(b, through)

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
@@ -18,9 +19,6 @@ import (
 // creates it as that of a [Repartition].
 func Regroup[K, V, K2, V2 any](t Table[K, V], through Topic[K2, V2], fn func(K, V) (K2, V2)) Stream[K2, Change[V2]] {
 	b, up := t.upstream()
-	if b == nil {
-		return Stream[K2, Change[V2]]{}
-	}
 	up.needsOld = true
 	keys, _ := any(up.key).(codec.Codec[K2])
 	values, _ := any(up.value).(codec.Codec[V2])
@@ -42,13 +40,14 @@ func Regroup[K, V, K2, V2 any](t Table[K, V], through Topic[K2, V2], fn func(K, 
 
 // ofChanges returns a topic with changes of its values.
 func ofChanges[K, V any](t Topic[K, V], c codec.Codec[Change[V]]) Topic[K, Change[V]] {
-	changes := Topic[K, Change[V]]{Name: t.Name, Key: t.Key, Value: c, Partitions: t.Partitions, Policies: t.Policies}
+	changes := Topic[K, Change[V]]{Name: t.Name, Key: t.Key, Value: c, MaxAhead: t.MaxAhead, Partitions: t.Partitions, Policies: t.Policies}
 	if t.Time != nil {
-		changes.Time = func(key K, c Change[V]) time.Time {
-			if c.New != nil {
-				return t.Time(key, *c.New)
+		changes.Time = func(r Record[K, Change[V]]) time.Time {
+			side := cmp.Or(r.Value.New, r.Value.Old)
+			if canBeNil[V]() && isNil(side) {
+				return time.Time{}
 			}
-			return t.Time(key, *c.Old)
+			return t.Time(Record[K, V]{Key: r.Key, Value: *side, Time: r.Time, Headers: r.Headers, Position: r.Position})
 		}
 	}
 	return changes

@@ -211,7 +211,6 @@ func TestMistakesOfRegroup(t *testing.T) {
 	table := topology.Materialize(b, lines, last)
 	topology.Count(topology.Regroup(table, topology.Topic[int64, int64]{Name: "x"}, func(string, string) (int64, int64) { return 0, 0 }), topology.Store[int64, int64]{Name: "n"})
 	topology.Count(topology.Regroup[string, string, string, string](table, grouped, nil), tally)
-	topology.Regroup(topology.Table[string, string]{}, grouped, sameKey)
 	_, err := b.Build()
 	want := `topic "x": no codec for its values of type int64
 topic "x": no codec for its keys of type int64

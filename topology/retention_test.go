@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )
 
-// Rows of windows go when the time comes to start plus TTL, or is past a
-// session's end plus TTL; nothing is published then.
+// Rows of windows go when the time comes to start plus TTL, is 2 ms past that for
+// sliding ones, or is past a session's end plus TTL; nothing is published then.
 func TestWindowRowsExpire(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -25,7 +25,7 @@ func TestWindowRowsExpire(t *testing.T) {
 		{"tumbling", topology.Tumbling{Size: 10 * ms}, 10 * ms, []int64{3, 9, 10, 19, 35}, []int{1, 1, 1, 1, 1}},
 		{"tumbling, kept longer", topology.Tumbling{Size: 10 * ms}, 25 * ms, []int64{3, 13, 24, 25, 35, 5}, []int{1, 2, 3, 2, 2, 2}},
 		{"hopping", topology.Hopping{Size: 10 * ms, Advance: 5 * ms}, 10 * ms, []int64{7, 9, 10, 100}, []int{2, 2, 2, 2}},
-		{"sliding", topology.Sliding{Size: 10 * ms}, 20 * ms, []int64{110, 119, 120, 139, 140}, []int{1, 3, 4, 2, 3}},
+		{"sliding", topology.Sliding{Size: 10 * ms}, 20 * ms, []int64{110, 119, 121, 122, 139, 141, 142}, []int{1, 3, 4, 5, 3, 5, 6}},
 		{"session", topology.Session{Gap: 10 * ms}, 10 * ms, []int64{0, 10, 15, 26, 36, 37}, []int{1, 1, 1, 1, 1, 1}},
 		{"session, kept longer", topology.Session{Gap: 10 * ms}, 20 * ms, []int64{0, 20, 21, 41, 42}, []int{1, 2, 1, 2, 1}},
 		{"a day by default", topology.Tumbling{Size: 10 * ms}, 0, []int64{0, 24*3600*1000 - 1, 24 * 3600 * 1000}, []int{1, 2, 2}},

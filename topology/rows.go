@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"time"
 )
 
 // A Row is a row of a store, or a change of one.
@@ -39,12 +40,14 @@ const never = math.MaxInt64
 // rows are a task's rows of one store, with what the call under way has written.
 type rows struct {
 	Rows
-	k     *Task
-	state *StateStore
+	k      *Task
+	state  *StateStore
+	expiry *expiry // nil if it has no TTL, or one of windows
 
 	written []Row          // by this call, in order; the last one of a key counts
 	last    map[string]int // the index of a key's last row, once there are many
 	next    int64          // no row is due before; math.MinInt64 if that is not known
+	limits  *Limits        // of the changelog; nil until a row is written
 }
 
 const fewRows = 8
@@ -88,6 +91,12 @@ func (r *rows) get(key []byte) (value []byte, time int64, err error) {
 
 // put writes a row; a nil value deletes it. It keeps both.
 func (r *rows) put(key, value []byte, time int64) {
+	if r.limits == nil {
+		r.limits = r.k.limitsOf(r.state.Changelog)
+	}
+	if !r.limits.plainly(key, value, nil) && !r.k.takes(r.limits, rowRecord(r.state.Changelog, key, value, time)) {
+		return
+	}
 	r.written = append(r.written, Row{Store: r.state.Name, Key: key, Value: value, Time: time})
 	if n := len(r.written); n > fewRows {
 		if r.last == nil {
@@ -104,6 +113,11 @@ func (r *rows) put(key, value []byte, time int64) {
 		r.next = min(r.next, r.state.Deadline(key, value, time))
 	}
 	r.k.changed(r)
+}
+
+// rowRecord is a row as it is written to its changelog.
+func rowRecord(changelog string, key, value []byte, ms int64) Output {
+	return Output{Raw: Raw{Key: key, Value: value, Time: time.UnixMilli(ms), Position: Position{Topic: changelog}}, PartitionKey: key}
 }
 
 // scan yields the rows with from <= key < to in order, as they are when it

@@ -36,9 +36,10 @@ func TestSessionWindows(t *testing.T) {
 				k[0,300000] = 0+0+1+2 @300000
 				k[600001,600001] = 0+3 @600001`,
 		}, {
-			// KStreamSessionWindowAggregateProcessorTest.shouldMergeSessions
+			// KStreamSessionWindowAggregateProcessorTest.shouldMergeSessions, where the
+			// store keeps closed sessions, which are merged there.
 			name:    "two become one",
-			by:      topology.Session{Gap: gap * ms},
+			by:      topology.Session{Gap: gap * ms, Grace: ms},
 			records: []sent{{"mel", "first", 0}, {"mel", "second", gap + 1}, {"mel", "third", gap / 2}},
 			want: `
 				mel[0,0] = 0+first @0
@@ -46,6 +47,16 @@ func TestSessionWindows(t *testing.T) {
 				mel[0,0] deleted @0
 				mel[300001,300001] deleted @300001
 				mel[0,300001] = 0+0+first+0+second+third @300001`,
+		}, {
+			name:    "what is closed is not merged",
+			by:      topology.Session{Gap: 10 * ms},
+			records: []sent{{"A", "a", 0}, {"B", "b", 15}, {"A", "c", 5}, {"A", "d", 12}},
+			want: `
+				A[0,0] = 0+a @0
+				B[15,15] = 0+b @15
+				A[5,5] = 0+c @5
+				A[5,5] deleted @5
+				A[5,12] = 0+0+c+d @12`,
 		}, {
 			name: "three become one, those beside it stay",
 			by:   topology.Session{Gap: 10 * ms, Grace: 1000 * ms},
@@ -125,10 +136,11 @@ func TestSessionWindows(t *testing.T) {
 	}
 }
 
-// SessionWindowedKStreamImplTest.shouldReduceWindowed.
+// SessionWindowedKStreamImplTest.shouldReduceWindowed, with a grace that keeps the
+// first session open.
 func TestSessionReduce(t *testing.T) {
 	got := resultsOf(t, func(b *topology.Builder) {
-		table := topology.Reduce(topology.Window(topology.Consume(b, letters), topology.Session{Gap: 500 * ms}), traced,
+		table := topology.Reduce(topology.Window(topology.Consume(b, letters), topology.Session{Gap: 500 * ms, Grace: 100 * ms}), traced,
 			func(_ topology.Windowed[string], v, kept string) string { return kept + "+" + v })
 		topology.Publish(table, traces)
 	}, []sent{{"1", "1", 10}, {"1", "2", 15}, {"1", "3", 600}, {"2", "1", 600}, {"1", "4", 300}})

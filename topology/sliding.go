@@ -58,8 +58,8 @@ func (s *slide[K, V, A]) usual() error {
 			if w.time < t {
 				s.previous = w.time
 			}
-		case end < t:
-			left, s.previous = w, w.time
+		case end < t: // a late record may be in a window that ends later only
+			left, s.previous = w, max(s.previous, w.time)
 			continue
 		}
 		if err := s.into(w.start, w.data, w.data, w.time); err != nil {

@@ -190,7 +190,8 @@ func TestTablesOfIncompleteRecords(t *testing.T) {
 // record's own where it says nothing, or where it cannot be asked.
 func TestTimeOfATopic(t *testing.T) {
 	from := lines
-	from.Time = func(_, v string) time.Time {
+	from.Time = func(r topology.Record[string, string]) time.Time {
+		v := r.Value
 		switch v {
 		case "own":
 			return time.Time{}

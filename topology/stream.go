@@ -238,23 +238,25 @@ func Split[K, V any](s Stream[K, V], branches ...Branch[K, V]) []Stream[K, V] {
 // branch names a branch, with its split if another one has such a branch.
 func (b *Builder) branch(name string, split *node) string {
 	name = "branch " + name
-	if b != nil && slices.ContainsFunc(b.nodes, func(n *node) bool { return n.name == name }) {
+	if slices.ContainsFunc(b.nodes, func(n *node) bool { return n.name == name }) {
 		return name + " of " + split.name
 	}
 	return name
 }
 
-// Merge joins streams into one. There is no order between their records but
+// Merge joins streams of one builder into one. There is no order between their records but
 // that of their times.
 func Merge[K, V any](streams ...Stream[K, V]) Stream[K, V] {
+	i := max(0, slices.IndexFunc(streams, func(s Stream[K, V]) bool { return s.b != nil }))
 	if len(streams) == 0 {
-		return Stream[K, V]{}
+		streams = []Stream[K, V]{{}}
 	}
-	b, first := streams[0].upstream()
+	b, first := streams[i].upstream()
 	down := below[K, V, V](b, first, b.number("merge"))
 	down.ups = nil
 	for i, s := range streams {
-		_, up := s.upstream()
+		sb, up := s.upstream()
+		b.meet(down.node, sb)
 		down.ups = append(down.ups, up.node)
 		down.rekeyed = down.rekeyed || up.rekeyed
 		down.faulty = down.faulty || up.faulty

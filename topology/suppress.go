@@ -72,10 +72,10 @@ func (u Until) wait(w *windowing) (int64, error) {
 		return 0, errors.New("it has Closed, which means the last change of a window, and Age or Rows, which let others pass")
 	case u.Closed && w == nil:
 		return 0, errors.New("it has Closed, and the table is not one of windows")
-	case u.Closed:
+	case u.Closed && w.kind == fixed:
 		return w.grace, nil
-	case u.Age == 0:
-		return math.MaxInt64 / 2, nil
+	case u.Closed: // the end is within the window
+		return w.grace + 1, nil
 	}
 	return u.Age.Milliseconds(), nil
 }
@@ -102,13 +102,21 @@ func (s *suppression[K, V]) change(it *item[K, V]) error {
 		return err
 	}
 	now := s.clock.observe(it.time)
+	if s.until.Closed && s.held.state.Deadline(it.key.data, nil, 0) <= now {
+		s.k.writes.Dropped = true // the window has come, or never will
+		return nil
+	}
 	if err := s.recount(); err != nil {
 		return err
 	}
 	if err := s.hold(it); err != nil {
 		return err
 	}
-	due, err := s.held.due(now)
+	until := now
+	if !s.until.Closed && s.until.Age == 0 {
+		until = -1 // only its number makes a row go
+	}
+	due, err := s.held.due(until)
 	if err != nil {
 		return err
 	}
@@ -202,6 +210,7 @@ func (b *Builder) keepHeld(n *node, name string, until Until, wait int64) *kept 
 	if until.Closed {
 		s.keyDeadline = true
 		s.deadline = func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + wait }
+		s.deadlineName = fmt.Sprintf("held back until closed, %d ms", wait)
 	}
 	return s
 }

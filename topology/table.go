@@ -101,8 +101,33 @@ func startTable[K, A any](k *Task, down *stream[K, A], table *kept) func(it *ite
 	}
 }
 
+// NewValues gives the values that rows of a table come to have, as records. Of a row
+// that is deleted there is none: see [ToStream].
+func NewValues[K, V any](t Table[K, V]) Stream[K, V] {
+	b, up := t.upstream()
+	down := below[K, V, V](b, up, b.number("new values"))
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := &item[K, V]{}
+		return func(it *item[K, V]) error {
+			if it.value.nillable { // it may turn out to be nil
+				if shown, err := it.look(k, down.node); !shown {
+					return err
+				}
+			}
+			if it.value.missing {
+				return nil
+			}
+			follow(made, it) // but for the old value
+			made.value = it.value
+			return next(made)
+		}
+	})
+	return Stream[K, V]{b, down}
+}
+
 // ToStream gives the changes of a table as records: what the row was, and what
-// it is now.
+// it is now, which is nil for a row that is deleted. See [NewValues].
 func ToStream[K, V any](t Table[K, V]) Stream[K, Change[V]] {
 	b, up := t.upstream()
 	up.needsOld = true
@@ -140,9 +165,7 @@ func (it *item[K, V]) change(k *Task, at *node) (c Change[V], err error) {
 // Sync copies every change of a table to a sink, exactly once. A table may
 // have several sinks; none of them slows the table down.
 func Sync[K, V any](t Table[K, V], to Sink) {
-	if t.rows == nil {
-		return
-	}
+	t.b.given()
 	if v := reflect.ValueOf(to); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		t.b.wrong("store %q: a sink of its table is nil", t.rows.name)
 		return

@@ -16,6 +16,10 @@ type Task struct {
 	// Now tells steps the time of day. Defaults to time.Now.
 	Now func() time.Time
 
+	// Limits returns what a topic takes of a record: a changelog or an output. It is
+	// asked once for each topic. Defaults to no limits.
+	Limits func(topic string) Limits
+
 	group       *Group
 	partition   int32
 	application Policies
@@ -26,19 +30,23 @@ type Task struct {
 	shared      map[*node]any // what the sides of a step share
 	restored    map[string]int64
 	clocks      []*clock
-	stream      *clock // the task's own; nil if no step looks at it
+	stream      *clock // of steps of the program's own; nil if there is none
 	timers      []*timer
 	expiries    []*expiry
 	broken      error // a step could not be started
 
 	// Of the call under way.
 	record   Raw
+	time     int64    // of the record; math.MinInt64 if there is none
 	policies Policies // of the record's topic
 	writes   Writes
 	dirty    []*rows // stores that were written
 	at       *node   // what runs, for the error that a panic becomes; nil while Rows do
 	policy   Policy
 	who      string // what runs that no record has asked for, for errors
+
+	limits     map[string]*Limits
+	unwritable error // why an effect of the call cannot be written
 }
 
 // A taskInput is one topic that a task reads.
@@ -47,7 +55,7 @@ type taskInput struct {
 	at       *node
 	policies Policies
 	process  func(time int64) error
-	time     func(r *Raw) int64
+	time     func(r *Raw) (int64, error)
 }
 
 // Writes are the effects of one call, in order. The caller makes them durable.
@@ -59,6 +67,17 @@ type Writes struct {
 	// Dropped says that a step left the record out: it has no key where one is
 	// needed, no value where a function needs one, or comes too late for its window.
 	Dropped bool
+
+	// Refused are effects of timers that their topics do not take, and that the
+	// policy for Write leaves out.
+	Refused []Refusal
+}
+
+// A Refusal is an effect that was left out.
+type Refusal struct {
+	Output
+	Policy Policy // Skip or DeadLetter
+	Err    error
 }
 
 // An Output is a record to publish. Topic, Key, Value, Time and Headers are set.
@@ -82,6 +101,7 @@ func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks st
 	k := &Task{
 		Now: time.Now, group: g, partition: partition, application: application, restored: restored,
 		inputs: map[string]*taskInput{}, stores: map[string]*rows{}, started: map[*node]any{}, shared: map[*node]any{},
+		limits: map[string]*Limits{},
 	}
 	for i := range g.Stores {
 		s := &g.Stores[i]
@@ -112,10 +132,11 @@ func (k *Task) Process(r Raw) (w Writes, err error) {
 	k.record = r
 	return k.call(func() error {
 		k.at, k.policy = in.at, k.policies.Process
-		at := in.time(&k.record)
-		if err := k.reached(at); err != nil {
-			return err
+		at, err := in.time(&k.record)
+		if err != nil {
+			return k.refuse(in.at, k.policies.Decode, err)
 		}
+		k.time = at
 		if err := in.process(at); err != nil {
 			return err
 		}
@@ -123,30 +144,23 @@ func (k *Task) Process(r Raw) (w Writes, err error) {
 	})
 }
 
-// reached moves the task's clock to a record's time before the record is
-// processed: rows that are older than they may be are gone for it.
-func (k *Task) reached(at int64) error {
-	if k.stream == nil {
-		return nil
-	}
-	k.stream.observe(at)
-	return k.expire()
-}
-
 // passed runs what is due now that the record was processed.
 func (k *Task) passed() error {
-	if k.stream == nil {
-		return nil
+	for _, e := range k.expiries {
+		if err := k.expire(e); err != nil {
+			return err
+		}
 	}
-	if err := k.expire(); err != nil {
-		return err
+	if k.stream == nil || k.stream.now == math.MinInt64 {
+		return nil
 	}
 	return k.fire(false, k.stream.now)
 }
 
 // Time returns when a record of one of the group's inputs happened: what the
 // topic's Time function says, else the record's own time. Records of several
-// inputs are given to Process in the order of their times.
+// inputs are given to Process in the order of their times. It is the zero time for
+// a record whose time Process will refuse, which so holds up no other.
 func (k *Task) Time(r Raw) (at time.Time) {
 	in := k.inputs[r.Topic]
 	if in == nil {
@@ -157,12 +171,17 @@ func (k *Task) Time(r Raw) (at time.Time) {
 			at = r.Time
 		}
 	}()
-	return time.UnixMilli(in.time(&r))
+	millis, err := in.time(&r)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
 }
 
 // call runs one call: its writes come out together, or not at all.
 func (k *Task) call(run func() error) (w Writes, err error) {
 	k.writes = Writes{Rows: k.writes.Rows[:0], Records: k.writes.Records[:0]}
+	k.unwritable = nil
 	for _, c := range k.clocks {
 		c.saved = c.now
 	}
@@ -190,8 +209,13 @@ func (k *Task) call(run func() error) (w Writes, err error) {
 	if err := run(); err != nil {
 		return Writes{}, err
 	}
+	if k.unwritable != nil {
+		return Writes{}, k.unwritable
+	}
 	if len(k.dirty) == 1 { // mostly: no need to gather them
-		return Writes{Rows: k.dirty[0].written, Records: k.writes.Records, Dropped: k.writes.Dropped}, nil
+		w = k.writes
+		w.Rows = k.dirty[0].written
+		return w, nil
 	}
 	for _, r := range k.dirty {
 		k.writes.Rows = append(k.writes.Rows, r.written...)
@@ -208,10 +232,13 @@ func (k *Task) changed(r *rows) {
 
 // publish adds a record to the call's writes.
 func (k *Task) publish(topic string, key, partitionKey, value []byte, time_ int64, headers []Header) {
-	k.writes.Records = append(k.writes.Records, Output{
+	o := Output{
 		Raw:          Raw{Key: key, Value: value, Time: time.UnixMilli(time_), Headers: headers, Position: Position{Topic: topic}},
 		PartitionKey: partitionKey,
-	})
+	}
+	if l := k.limitsOf(topic); l.plainly(key, value, headers) || k.takes(l, o) {
+		k.writes.Records = append(k.writes.Records, o)
+	}
 }
 
 // refuse returns the error of a step, which blames the record if there is one.

@@ -57,6 +57,9 @@ func (r rows) apply(w topology.Writes) {
 // process passes a record to every group that reads its topic. The writes are
 // those of all of them.
 func process(topo *topology.Topology, r topology.Raw) (all topology.Writes, err error) {
+	if r.Time.IsZero() {
+		r.Time = at(0)
+	}
 	for _, g := range topo.Groups() {
 		if !slices.Contains(g.Inputs, r.Topic) {
 			continue

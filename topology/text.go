@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/tidemark-dev/tidemark/codec"
 )
 
 // Parse makes a record of a topic or store from text: the key as Format prints
 // it, the value as JSON, nil for a tombstone. A value that is kept as text or
-// bytes may be given as it is, without quotes.
+// bytes may be given as it is, without quotes. One that is kept as JSON is taken
+// byte for byte, also with fields that its type does not know: see UnknownField.
 func (t *Topology) Parse(name, key string, value []byte) (Raw, error) {
 	x, kind, ok := t.texts(name)
 	if !ok {
@@ -53,6 +56,16 @@ func (t *Topology) Format(r Raw) (key string, value []byte, err error) {
 	return key, value, nil
 }
 
+// UnknownField says which field of a value, given as JSON, the type of a topic's or
+// store's values does not know, nil if none. Who reads the record passes over it.
+func (t *Topology) UnknownField(name string, value []byte) error {
+	x, _, ok := t.texts(name)
+	if !ok || x.strict == nil || value == nil {
+		return nil
+	}
+	return x.strict(value)
+}
+
 func (t *Topology) texts(name string) (x texts, kind string, ok bool) {
 	if x, ok = t.topics[name]; ok {
 		return x, "topic", true
@@ -71,6 +84,9 @@ type texts struct {
 	formatKey   func([]byte) (string, error)
 	parseValue  func([]byte) ([]byte, error)
 	formatValue func([]byte) ([]byte, error)
+	strict      func(text []byte) error                                                // refuses a field that V does not know; nil if V is not kept as JSON
+	prefix      func(text string) ([]byte, error)                                      // of a key's bytes
+	windows     func(text string, since, until time.Time) (from, to []byte, err error) // of a key; nil if keys are not windowed
 
 	exactKey   func(to, key []byte) ([]byte, error) // appends what formatKey returns; nil if two keys may have one text
 	windowSize *int64                               // of the keys' windows in milliseconds, 0 if it is not known
@@ -85,13 +101,33 @@ func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 		formatValue: func(data []byte) ([]byte, error) { return formatValue(value, data) },
 		exactKey:    exactText(key),
 		windowSize:  new(int64),
+		prefix:      func(text string) ([]byte, error) { return plainPrefix(key, text) },
+	}
+	if _, ok := any(value).(codec.JSON[V]); ok {
+		x.strict = func(text []byte) error { _, err := decodeStrict[V](text); return err }
 	}
 	if w, ok := any(key).(windowKeys); ok {
+		x.prefix, x.windows = w.prefix, w.windows
 		x.parseKey = func(text string) ([]byte, error) { return w.parseKeyText(text, *x.windowSize) }
 		x.formatKey = func(data []byte) (string, error) { return w.keyText(data, *x.windowSize) }
 		x.exactKey = w.exactText(x.windowSize)
 	}
 	return x
+}
+
+// decodeStrict decodes JSON that another codec is to write, or none: what its
+// type does not know would be lost.
+func decodeStrict[T any](text []byte) (v T, err error) {
+	if v, err = (codec.JSON[T]{}).Decode(text); err != nil {
+		return v, err
+	}
+	var known T
+	strict := json.NewDecoder(bytes.NewReader(text))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&known); err != nil {
+		return v, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return v, nil
 }
 
 // A key whose type is a string is its own text, unless it could be taken for
@@ -114,7 +150,7 @@ func parseKey[K any](c codec.Codec[K], text string) ([]byte, error) {
 		v.SetString(text)
 	default:
 		var err error
-		if k, err = (codec.JSON[K]{}).Decode([]byte(text)); err != nil {
+		if k, err = decodeStrict[K]([]byte(text)); err != nil {
 			return nil, err
 		}
 		if canBeNil[K]() && isNil(&k) {
@@ -180,23 +216,29 @@ func formatTexterKey(x codec.Texter, data []byte) (string, error) {
 
 func parseValue[V any](c codec.Codec[V], text []byte) ([]byte, error) {
 	if isText(c) {
-		var s string
-		if json.Unmarshal(text, &s) != nil || isNullText(text) {
-			s = string(text)
+		if s, err := codec.Unquote(text); err == nil {
+			return []byte(s), nil
 		}
-		return []byte(s), nil
+		return bytes.Clone(text), nil
 	}
 	if x, ok := any(c).(codec.Texter); ok {
 		return x.ParseText(text)
 	}
-	v, err := (codec.JSON[V]{}).Decode(text)
-	if err != nil {
+	decode := decodeStrict[V]
+	_, kept := any(c).(codec.JSON[V])
+	if kept {
+		decode = codec.JSON[V]{}.Decode
+	}
+	switch v, err := decode(text); {
+	case err != nil:
 		return nil, err
-	}
-	if canBeNil[V]() && isNil(&v) {
+	case canBeNil[V]() && isNil(&v):
 		return nil, nil
+	case kept:
+		return bytes.Clone(text), nil
+	default:
+		return encode(c, v)
 	}
-	return encode(c, v)
 }
 
 func formatValue[V any](c codec.Codec[V], data []byte) ([]byte, error) {
@@ -208,10 +250,14 @@ func formatValue[V any](c codec.Codec[V], data []byte) ([]byte, error) {
 		return compact(data)
 	}
 	if isBytes(c) {
-		if first := bytes.TrimSpace(data); json.Valid(data) && first[0] != '"' {
-			return compact(data)
+		// As JSON only what compact leaves as it is: what is printed can be read back.
+		if is, err := compact(data); err == nil && bytes.Equal(is, data) && data[0] != '"' && !isNullText(data) && utf8.Valid(data) {
+			return is, nil
 		}
-		return json.Marshal(string(data))
+		return codec.Quote(string(data)), nil
+	}
+	if isText(c) {
+		return codec.Quote(string(data)), nil
 	}
 	if x, ok := any(c).(codec.Texter); ok {
 		text, err := x.FormatText(data)

@@ -45,7 +45,7 @@ func TestTextOfRecords(t *testing.T) {
 		{name: "hello-log-store", key: "testid-01", value: testid, keyData: "testid-01", data: testid},
 		{
 			name: "hello-log-store", key: `"q"`, value: `{"state":"A", "mood":1}`, keyData: `"q"`,
-			data: `{"state":"A","helloCount":0,"helloTotalCount":0}`, printed: `{"state":"A","helloCount":0,"helloTotalCount":0}`,
+			data: `{"state":"A", "mood":1}`, printed: `{"state":"A","mood":1}`,
 		},
 		{name: "hello-counts", key: "a", value: "258", keyData: "a", data: "\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{name: "int-string", key: "-1", value: `"a \"b\""`, keyData: "\xff\xff\xff\xff\xff\xff\xff\xff", data: `a "b"`},
@@ -59,6 +59,10 @@ func TestTextOfRecords(t *testing.T) {
 		{name: "bytes-bytes", key: "\x00\xff", value: `{"a":[1,2]}`, keyData: "\x00\xff", data: `{"a":[1,2]}`},
 		{name: "bytes-rows", key: "k", value: `"plain"`, keyData: "k", data: `plain`},
 		{name: "bytes-rows", key: "k", value: `"\"quoted\""`, keyData: "k", data: `"quoted"`},
+		{name: "bytes-rows", key: "k\xfb", value: `"a\udcfb\n"`, keyData: "k\xfb", data: "a\xfb\n"},
+		{name: "bytes-rows", key: "k", value: `"{\"a\": 1}"`, keyData: "k", data: `{"a": 1}`},
+		{name: "bytes-rows", key: "k", value: `"null"`, keyData: "k", data: `null`},
+		{name: "int-string", key: "1", value: `"a\udcfb"`, keyData: "\x00\x00\x00\x00\x00\x00\x00\x01", data: "a\xfb"},
 		{name: "text-text", key: "plain", value: `"v"`, keyData: `"plain"`, data: `"v"`},
 		{name: "text-text", key: `"\"quoted\""`, value: `"v"`, keyData: `"\"quoted\""`, data: `"v"`},
 		{name: "text-text", key: `"plain"`, value: `"v"`, keyData: `"plain"`, data: `"v"`, printedKey: "plain"},
@@ -209,4 +213,21 @@ func asJSON(t *testing.T, data []byte) (v any) {
 		t.Fatalf("%s: %v", data, err)
 	}
 	return v
+}
+
+// What a type does not know is kept if the value stays JSON, with a word, and
+// refused where it would be lost.
+func TestUnknownField(t *testing.T) {
+	topo := texts(t)
+	for _, value := range []string{`{"state":"A"}`, `{}`} {
+		if err := topo.UnknownField("hello-log-store", []byte(value)); err != nil {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if err := topo.UnknownField("hello-log-store", []byte(`{"mood":1}`)); err == nil || err.Error() != `unknown field "mood"` {
+		t.Errorf("got %v", err)
+	}
+	if r, err := topo.Parse("json-pointer", `{"X":1,"Z":2}`, nil); err == nil {
+		t.Errorf("a key with a field that is not known became %s", r.Key)
+	}
 }

@@ -22,8 +22,19 @@ type Topic[K, V any] struct {
 	Value codec.Codec[V]
 
 	// Time returns when a record happened, a zero time for the record's own
-	// timestamp, which is also the default.
-	Time func(K, V) time.Time
+	// timestamp, which is also the default. It is given the record with that
+	// timestamp. It is not called for a record without a value, or without a key if
+	// K can be nil. Times are from 1970 on; a record with another one is refused as
+	// one that cannot be decoded is.
+	Time func(Record[K, V]) time.Time
+
+	// MaxAhead is how much later than the time of day a record may be. What is later
+	// is refused as what cannot be decoded is, before it moves any clock: one wrong
+	// clock would close all windows and expire all rows of its partition. Whole
+	// milliseconds. Defaults to no bound: times may be those of a plan or of a
+	// simulation. Kafka 4 refuses timestamps one hour ahead by default, but knows
+	// nothing of Time.
+	MaxAhead time.Duration
 
 	// Partitions is how many to create, if the topic is tidemark's to create
 	// (Repartition, Regroup). Defaults to as many as the topics that its reader
@@ -78,13 +89,11 @@ func (t Topic[K, V]) check() error {
 	if t.Value == nil {
 		errs = append(errs, fmt.Errorf("topic %q: no codec for its values of type %s", t.Name, typeName[V]()))
 	}
-	for _, p := range []struct {
-		name string
-		Policy
-	}{{"Decode", t.Policies.Decode}, {"Process", t.Policies.Process}} {
-		if p.Policy < 0 || p.Policy > DeadLetter {
-			errs = append(errs, fmt.Errorf("topic %q: Policies.%s: %d is not a policy", t.Name, p.name, p.Policy))
-		}
+	if t.MaxAhead < 0 || t.MaxAhead%time.Millisecond != 0 {
+		errs = append(errs, fmt.Errorf("topic %q: MaxAhead is %v: it is to be whole milliseconds, or none", t.Name, t.MaxAhead))
+	}
+	for _, err := range t.Policies.wrong() {
+		errs = append(errs, fmt.Errorf("topic %q: %w", t.Name, err))
 	}
 	return errors.Join(errs...)
 }
@@ -106,6 +115,7 @@ type declaration struct {
 	as       string // types and codecs
 	policies Policies
 	time     uintptr // of the function
+	maxAhead time.Duration
 	texts    texts
 }
 
@@ -114,12 +124,13 @@ func (t Topic[K, V]) declaration() declaration {
 		as:       fmt.Sprintf("%s (%T) to %s (%T)", typeName[K](), t.Key, typeName[V](), t.Value),
 		policies: t.Policies,
 		time:     reflect.ValueOf(t.Time).Pointer(),
+		maxAhead: t.MaxAhead,
 		texts:    newTexts(t.Key, t.Value),
 	}
 }
 
 func (d declaration) equal(other declaration) bool {
-	return d.as == other.as && d.policies == other.policies && d.time == other.time
+	return d.as == other.as && d.policies == other.policies && d.time == other.time && d.maxAhead == other.maxAhead
 }
 
 func (d declaration) String() string {

@@ -48,6 +48,24 @@ func (t *Topology) Repartitions() []RepartitionTopic { return slices.Clone(t.rep
 // looks at them or not.
 func (t *Topology) Globals() []Global { return slices.Clone(t.globals) }
 
+// DeadLetters tells whether a record may have to go to the dead letters, as the
+// policies of the topics and the application's say.
+func (t *Topology) DeadLetters(application Policies) bool {
+	if application.Write == DeadLetter {
+		return true // of timers
+	}
+	for _, g := range t.groups {
+		for _, in := range g.inputs {
+			for _, policy := range in.policies.or(application).each() {
+				if policy == DeadLetter {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // Topics returns the names of what is read and published, sorted.
 func (t *Topology) Topics() []string { return slices.Sorted(maps.Keys(t.topics)) }
 

@@ -1,15 +1,21 @@
 package topology
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
-// An expiry deletes the rows of a store that were not written for its TTL.
+// An expiry deletes the rows of a store that were not written for its TTL, by the
+// newest time of the records that have come to a step which uses the store.
 type expiry struct {
 	rows   *rows
+	clock  *clock
 	who    string
 	delete func(row Row, deadline int64) error
+
+	running bool // what is downstream is told
 }
 
 // expires makes rows of a store go after a while.
@@ -39,24 +45,82 @@ func (s *kept) expiresLike(w *windowing, ttl time.Duration) {
 	}
 }
 
-// expire deletes the rows whose TTL is over by the task's clock, store by store,
-// in the order of their deadlines.
-func (k *Task) expire() error {
-	for _, e := range k.expiries {
-		due, err := e.rows.due(k.stream.now)
+// expire deletes the rows whose TTL is over, in the order of their deadlines.
+func (k *Task) expire(e *expiry) error {
+	if e.running || e.clock.now < e.rows.next {
+		return nil
+	}
+	e.running = true
+	defer func() { e.running = false }()
+	due, err := e.rows.due(e.clock.now)
+	if err != nil {
+		return err
+	}
+	for _, row := range due {
+		err := k.unasked(e.who, func() error {
+			return e.delete(row, e.rows.state.Deadline(row.Key, row.Value, row.Time))
+		})
 		if err != nil {
 			return err
 		}
-		for _, row := range due {
-			err := k.unasked(e.who, func() error {
-				return e.delete(row, e.rows.state.Deadline(row.Key, row.Value, row.Time))
-			})
-			if err != nil {
+	}
+	return nil
+}
+
+// reaching returns a step that moves the clocks of a node before the node runs: its
+// own, and those of the stores with a TTL that it keeps, reads, or is made of, so
+// that rows which are older than they may be are gone for it. A record that does not
+// come to the node moves none of them.
+//
+// Stores on the way from which records come have been reached before. They are left
+// out, as what is downstream of them may be running and must not be told of anything.
+func reaching[K, V any](k *Task, from, to *node, run step[K, V]) step[K, V] {
+	passed := from.storesUpTo()
+	var used []*rows
+	for s := range to.storesUpTo() {
+		if r := k.stores[s.name]; r != nil && s.ttl > 0 && !passed[s] {
+			used = append(used, r)
+		}
+	}
+	if len(used) == 0 && !to.timed {
+		return run
+	}
+	slices.SortFunc(used, func(a, b *rows) int { return cmp.Compare(a.state.Name, b.state.Name) })
+	return func(it *item[K, V]) error {
+		if to.timed {
+			k.timed().observe(k.time)
+		}
+		for _, r := range used {
+			if r.expiry == nil { // of windows
+				continue
+			}
+			r.expiry.clock.observe(k.time)
+			if err := k.expire(r.expiry); err != nil {
 				return err
 			}
 		}
+		return run(it)
 	}
-	return nil
+}
+
+// storesUpTo returns what a node keeps, and all that it is made of.
+func (n *node) storesUpTo() map[*kept]bool {
+	all, seen := map[*kept]bool{}, map[*node]bool{}
+	var walk func(*node)
+	walk = func(n *node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		for _, s := range n.stores {
+			all[s] = true
+		}
+		for _, up := range n.ups {
+			walk(up)
+		}
+	}
+	walk(n)
+	return all
 }
 
 // expiry notes that a task deletes old rows of a store, once for each. It is nil
@@ -66,17 +130,15 @@ func (k *Task) expiry(at *node, s *kept) *expiry {
 		return nil
 	}
 	r := k.store(s)
-	for _, e := range k.expiries {
-		if e.rows == r {
-			return nil
-		}
+	if r.expiry != nil {
+		return nil
 	}
-	e := &expiry{rows: r, who: at.name + ": TTL of a row"}
+	e := &expiry{rows: r, clock: k.clock(s.name), who: at.name + ": TTL of a row"}
 	e.delete = func(row Row, deadline int64) error {
 		r.put(row.Key, nil, deadline)
 		return nil
 	}
-	k.timed()
+	r.expiry = e
 	k.expiries = append(k.expiries, e)
 	return e
 }

@@ -130,7 +130,7 @@ func (w *windowing) first(at int64) int64 {
 // [Aggregate]. On the way there Filter, MapValues and the like may look at them:
 // a record is shown once for each tumbling or hopping window that it is in; once
 // within the sliding window that ends, or the session that consists of it.
-// Records without a key, or from before 1970, are dropped.
+// Records without a key are dropped.
 func Window[K, V any](s Stream[K, V], by Windows) Stream[Windowed[K], V] {
 	b, up := s.upstream()
 	down := &stream[Windowed[K], V]{
@@ -174,7 +174,7 @@ func startWindow[K, V any](k *Task, up *stream[K, V], down *stream[Windowed[K], 
 		if err != nil {
 			return err
 		}
-		if it.key.missing || it.time < 0 {
+		if it.key.missing {
 			k.writes.Dropped = true
 			return nil
 		}

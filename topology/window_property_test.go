@@ -126,7 +126,7 @@ func openSessions(times []int64, gap, grace int64) map[[2]int64]int64 {
 		into, n := [2]int64{t, t}, int64(1)
 		var near [][2]int64
 		for s, m := range counts {
-			if s[0]-gap <= t && t <= s[1]+gap {
+			if open := s[1]+gap+grace >= now; open && s[0]-gap <= t && t <= s[1]+gap {
 				near = append(near, s)
 				into[0], into[1], n = min(into[0], s[0]), max(into[1], s[1]), n+m
 			}

@@ -46,6 +46,9 @@ func keepWindows[K, A any](b *Builder, n *node, w *windowing, key codec.Codec[K]
 func (s *kept) keepsWindows(w *windowing, ttl int64) {
 	s.deadline, s.keyDeadline = w.deadline(ttl), true
 	s.deadlineName = w.String() + " for " + millisText(ttl)
+	if w.kind == sliding {
+		s.deadlineName += " and 2ms"
+	}
 	s.windows, s.grace, s.life = w.String(), w.graceText(), millisText(ttl)
 	if s.texts != nil && w.kind == fixed {
 		*s.texts.windowSize = w.size
@@ -64,9 +67,14 @@ func (w *windowing) lifeReason() string {
 
 // deadline returns when rows of windows go that are kept for some time.
 func (w *windowing) deadline(ttl int64) func(key, value []byte, time int64) int64 {
-	if w.kind == session {
+	switch w.kind {
+	case session:
 		// The end is within a session.
 		return func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + 1 + ttl }
+	case sliding:
+		// It says which record is the last in it, as long as the window is open that
+		// begins just after that one, whose end is within it.
+		return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + 2 + ttl }
 	}
 	return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + ttl }
 }
@@ -75,9 +83,10 @@ func (w *windowing) deadline(ttl int64) func(key, value []byte, time int64) int6
 type windowFolding[K, V, A any] struct {
 	*folding[K, V, A]
 	*windowing
-	clock  *clock
-	window *cell[K] // a key within another window than the record's
-	row    *cell[A] // of another window
+	clock    *clock
+	covering *clock   // the last end of a session that reaches over a closed one
+	window   *cell[K] // a key within another window than the record's
+	row      *cell[A] // of another window
 }
 
 func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
@@ -90,6 +99,7 @@ func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
 	case sliding:
 		into = wf.sliding
 	case session:
+		wf.covering = f.k.clock(f.rows.state.Name + "/covering")
 		into = wf.session
 	}
 	return func(it *item[K, V]) error {

@@ -240,7 +240,6 @@ func TestWindowDrops(t *testing.T) {
 	}{
 		// KStreamWindowAggregateTest.shouldLogAndMeterWhenSkippingNullKey
 		{"no key", topology.Tumbling{Size: 10 * ms}, letter(nil, "1", 100), true},
-		{"before 1970", topology.Tumbling{Size: 10 * ms}, letter([]byte("k"), "1", -1), true},
 		{"no value", topology.Tumbling{Size: 10 * ms}, topology.Raw{Key: []byte("k"), Time: at(100), Position: topology.Position{Topic: "letters"}}, true},
 		{"over", topology.Tumbling{Size: 10 * ms}, letter([]byte("k"), "1", 99), true},
 		{"in grace", topology.Tumbling{Size: 10 * ms, Grace: ms}, letter([]byte("k"), "1", 99), false},

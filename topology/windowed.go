@@ -28,12 +28,15 @@ const (
 	keyOverhead = 2 + 16 // of a key without zeros
 )
 
-var errNoWindow = errors.New("not a windowed key")
+var (
+	errNoWindow = errors.New("not a windowed key")
+	errNoInner  = errors.New("WindowedCodec has no codec for its Key")
+)
 
 // Encode cuts times to milliseconds.
 func (c WindowedCodec[K]) Encode(w Windowed[K]) ([]byte, error) {
 	if c.Key == nil {
-		return nil, errors.New("WindowedCodec has no codec for its Key")
+		return nil, errNoInner
 	}
 	key, err := c.Key.Encode(w.Key)
 	if err != nil {
@@ -71,7 +74,7 @@ func (c WindowedCodec[K]) Check(data []byte) error {
 
 func (c WindowedCodec[K]) inner(data []byte) ([]byte, error) {
 	if c.Key == nil {
-		return nil, errors.New("WindowedCodec has no codec for its Key")
+		return nil, errNoInner
 	}
 	return keyOf(data)
 }

@@ -16,13 +16,15 @@ import (
 type kind struct {
 	name   string
 	weight float64
-	needs  string // the script without which it cannot be made: kafka or redis
+	needs  string // the script without which it cannot be made: kafka, cluster or redis
 	about  string
 }
 
 var kinds = []kind{
 	{"kill", 10, "", "SIGKILL a worker, start it on the same directory, at once or after its session is over"},
 	{"wipe", 2, "", "SIGKILL a worker, start it on an empty directory"},
+	{"damage", 2, "", "SIGKILL a worker, flip a bit, zero a page, cut or remove a file in its directory, start it"},
+	{"kill-all", 0.5, "", "SIGKILL all workers, start them together when their sessions are over"},
 	{"term", 4, "", "SIGTERM a worker, start it later"},
 	{"freeze", 1, "", "SIGSTOP a worker until its session is over, then SIGCONT"},
 	{"stall", 4, "", "hold what workers send to Redis for 1 to 3 s, deliver it late, half the time after cutting them off"},
@@ -31,6 +33,9 @@ var kinds = []kind{
 	{"redis-away", 1, "redis", "stop Redis for 2 to 5 s, start it empty"},
 	{"broker-kill", 1, "kafka", "SIGKILL the broker, start it again"},
 	{"broker-away", 0.5, "kafka", "stop the broker for 20 s (short: 6 s)"},
+	{"one-kill", 1.5, "cluster", "SIGKILL one of three brokers, start it 1 to 15 s later"},
+	{"one-freeze", 1, "cluster", "SIGSTOP one of three brokers for 5 to 20 s"},
+	{"move", 2, "cluster", "give every partition another leader"},
 }
 
 // kills tells whether the kind is counted by -kills.
@@ -65,6 +70,7 @@ type fault struct {
 	down   time.Duration // how long it lasts, or the victim stays away
 	life   time.Duration // how long the victim is left alone after it
 	cut    bool          // a stall cuts the connections
+	seed   uint64        // of what is drawn when it is made
 }
 
 // schedule draws the faults of a run, at least one of each kind, evenly spread;
@@ -82,6 +88,7 @@ func (o options) schedule() ([]fault, time.Duration) {
 		f.victim = random.IntN(o.instances)
 		f.down = o.lasts(f.kind, random)
 		f.cut = random.IntN(2) == 0
+		f.seed = random.Uint64()
 		if random.IntN(5) > 0 { // else the next one meets a start or a restore
 			f.life = between(random, 500*time.Millisecond, 3*time.Second)
 		}
@@ -122,6 +129,12 @@ func (o options) lasts(k kind, random *rand.Rand) time.Duration {
 	switch k.name {
 	case "freeze":
 		return between(random, sessionTimeout+2*time.Second, sessionTimeout+5*time.Second)
+	case "kill-all":
+		return between(random, sessionTimeout+time.Second, sessionTimeout+4*time.Second)
+	case "one-kill":
+		return between(random, time.Second, 15*time.Second)
+	case "one-freeze":
+		return between(random, 5*time.Second, 20*time.Second)
 	case "stall":
 		return between(random, time.Second, 3*time.Second)
 	case "redis-away":

@@ -47,14 +47,15 @@ type options struct {
 	redis       string
 	kafkaScript string
 	redisScript string
+	cluster     string // script of three brokers
 	records     int
 	keys        int
+	odd         int // records
 	length      time.Duration
 	kills       int
 	instances   int
 	names       string // of the workloads
-	workloads   []workload
-	shop        bool // is a workload, too
+	program
 	kinds       []kind
 	atLeastOnce bool
 	seed        uint64
@@ -73,13 +74,14 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.redis, "redis", cmp.Or(os.Getenv("TIDEMARK_REDIS"), "127.0.0.1:6379"), "where Redis is; $TIDEMARK_REDIS. It is emptied, often")
 	flags.StringVar(&o.kafkaScript, "kafka-script", os.Getenv("TIDEMARK_KAFKA_SCRIPT"), "`program` that takes start, stop or kill for that broker; $TIDEMARK_KAFKA_SCRIPT")
 	flags.StringVar(&o.redisScript, "redis-script", os.Getenv("TIDEMARK_REDIS_SCRIPT"), "`program` that takes start, stop or kill for that Redis; $TIDEMARK_REDIS_SCRIPT")
+	flags.StringVar(&o.cluster, "cluster-script", "", "`program` that takes start, kill N, freeze N or thaw N for three brokers, and prints their addresses at start: runs on them, and kills, freezes and moves them")
 	flags.BoolVar(&o.short, "short", false, "a run for every day: other defaults for -records, -for and -kills")
 	flags.IntVar(&o.records, "records", 0, "how many records come in (1,000,000; short 120,000)")
 	flags.DurationVar(&o.length, "for", 0, "how long they come in (7m; short 60s)")
 	flags.IntVar(&o.kills, "kills", 0, "how many workers are killed; other faults in proportion (60; short 10)")
 	flags.IntVar(&o.keys, "keys", 2000, "of each workload")
 	flags.IntVar(&o.instances, "instances", 3, "most workers at a time")
-	flags.StringVar(&o.names, "workload", "hello,count,shop", "names with commas between")
+	flags.StringVar(&o.names, "workload", "hello,count,shop,odd", "names with commas between")
 	faults := flags.String("faults", "all", "`kinds` with commas between, each kind or kind:weight")
 	guarantee := flags.String("guarantee", "exactly-once", "of the workers; at-least-once must show doubles, and proves that this test can fail")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "same seed, same faults at the same times")
@@ -93,7 +95,7 @@ func parse(args []string) (options, error) {
 	o.brokers = strings.Split(*brokers, ",")
 	o.defaults()
 	var err, failed error
-	if o.workloads, o.shop, err = chooseWorkloads(o.names); err != nil {
+	if o.program, err = chooseWorkloads(o.names); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	if o.kinds, err = chooseKinds(*faults); err != nil {
@@ -117,6 +119,9 @@ func (o *options) defaults() {
 	if o.short {
 		records, length, kills = 120_000, 60*time.Second, 10
 	}
+	if o.odd = 1500; o.short {
+		o.odd = 240
+	}
 	o.records, o.length, o.kills = cmp.Or(o.records, records), cmp.Or(o.length, length), cmp.Or(o.kills, kills)
 }
 
@@ -130,7 +135,7 @@ func help(flags *flag.FlagSet) {
 	for _, l := range workloads {
 		fmt.Fprintf(w, "  %-12s %s\n", l.name, l.about)
 	}
-	fmt.Fprintf(w, "  %-12s %s\n", shopName, shopAbout)
+	fmt.Fprintf(w, "  %-12s %s\n  %-12s %s\n", shopName, shopAbout, oddName, oddAbout)
 	fmt.Fprint(w, "\nFlags:\n")
 	flags.PrintDefaults()
 }

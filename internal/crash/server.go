@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,11 +22,28 @@ type server struct {
 	back time.Time // when it came back last
 }
 
-func (s *server) do(what string) error {
-	if out, err := exec.Command(s.script, what).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", s.script, what, err, out)
+func (s *server) do(what ...string) error {
+	if out, err := exec.Command(s.script, what...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", s.script, strings.Join(what, " "), err, out)
 	}
 	return nil
+}
+
+// one ends or freezes a broker of three for so long.
+func (s *server) one(how string, broker int, d time.Duration) error {
+	s.fault.Lock()
+	defer s.fault.Unlock()
+	s.set(true)
+	defer s.set(false)
+	n, back := strconv.Itoa(broker), []string{"start"}
+	if how == "freeze" {
+		back = []string{"thaw", n}
+	}
+	if err := s.do(how, n); err != nil {
+		return err
+	}
+	time.Sleep(d)
+	return s.do(back...)
 }
 
 // away ends the server, by stop or kill, for so long. A server that does not

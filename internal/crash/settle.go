@@ -40,6 +40,17 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 		want.books = books
 		r.Records += n
 	}
+	if o.program.odd {
+		want.odd = map[string][]fate{}
+		for _, d := range oddities {
+			fates, n, err := d.fates(limited, c, r.Run)
+			if err != nil {
+				return err
+			}
+			want.odd[d.name] = fates
+			r.Odd += n
+		}
+	}
 	if err := r.drain(ctx, o, c, target, want); err != nil {
 		return err
 	}
@@ -62,6 +73,13 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 			return err
 		}
 	}
+	if o.program.odd {
+		verdicts, refused, err := judgeOdd(limited, c, target, r.Run)
+		if err != nil {
+			return err
+		}
+		r.Places, r.Refused = append(r.Places, verdicts...), refused
+	}
 	if !o.shop {
 		return nil
 	}
@@ -72,6 +90,7 @@ func (r *result) settle(ctx context.Context, o options, s *storm, target *refere
 type truth struct {
 	rows  map[string]rows // by workload
 	books orders.Books    // of the shop
+	odd   map[string][]fate
 }
 
 // drain waits until every row of Redis is right, and what the shop publishes, or
@@ -96,6 +115,13 @@ func (r *result) drain(ctx context.Context, o options, c *referee.Cluster, targe
 			n, err := shopBehind(ctx, c, target, newShop(r.Run), want.books)
 			if err != nil {
 				return fmt.Errorf("wait for the shop: %w", err)
+			}
+			different, state = n, fmt.Sprint(state, n)
+		}
+		if o.program.odd && different == 0 {
+			n, err := oddBehind(ctx, c, target, r.Run, want.odd)
+			if err != nil {
+				return fmt.Errorf("wait for the odd records: %w", err)
 			}
 			different, state = n, fmt.Sprint(state, n)
 		}

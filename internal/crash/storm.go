@@ -4,23 +4,31 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemark-dev/tidemark/internal/referee"
 )
 
 // A storm makes the faults of a schedule.
 type storm struct {
-	fleet  *fleet
-	proxy  *proxy
-	client *redis.Client
-	kafka  *server
-	redis  *server
-	stalls sync.Mutex
+	fleet   *fleet
+	proxy   *proxy
+	client  *redis.Client
+	kafka   *server
+	redis   *server
+	run     string
+	brokers []string
+	stalls  sync.Mutex
 
 	mu     sync.Mutex
 	made   map[string]int
@@ -57,7 +65,7 @@ func (s *storm) make(ctx context.Context, f fault) error {
 		s.mu.Unlock()
 	}()
 	switch f.name {
-	case "kill", "wipe", "term", "freeze":
+	case "kill", "wipe", "damage", "term", "freeze":
 		w.fault.Lock()
 		defer w.fault.Unlock()
 		err := w.suffer(ctx, f)
@@ -76,12 +84,47 @@ func (s *storm) make(ctx context.Context, f fault) error {
 		return s.redis.away("kill", 0)
 	case "redis-away":
 		return s.redis.away("stop", f.down)
+	case "kill-all":
+		return s.fleet.killAll(ctx, f)
+	case "one-kill", "one-freeze":
+		return s.kafka.one(strings.TrimPrefix(f.name, "one-"), 1+int(f.seed%3), f.down)
+	case "move":
+		s.kafka.fault.Lock() // all brokers are there
+		defer s.kafka.fault.Unlock()
+		return s.move()
 	case "broker-kill":
 		return s.kafka.away("kill", 0)
 	case "broker-away":
 		return s.kafka.away("stop", f.down)
 	}
 	return fmt.Errorf("nobody knows how to make it")
+}
+
+// move gives every partition of the run another leader.
+func (s *storm) move() error {
+	c, err := referee.Open(s.brokers)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Move(s.run)
+}
+
+// killAll kills all workers at once, and starts them together.
+func (f *fleet) killAll(ctx context.Context, of fault) error {
+	for _, w := range f.workers {
+		w.fault.Lock()
+		defer w.fault.Unlock()
+	}
+	for _, w := range f.workers {
+		w.kill()
+	}
+	sleep(ctx, of.down)
+	var wrong []error
+	for _, w := range f.workers {
+		wrong = append(wrong, w.start())
+	}
+	return errors.Join(wrong...)
 }
 
 func (w *worker) suffer(ctx context.Context, f fault) error {
@@ -96,10 +139,17 @@ func (w *worker) suffer(ctx context.Context, f fault) error {
 	default:
 		w.kill()
 	}
-	if f.name == "wipe" {
+	switch f.name {
+	case "wipe":
 		if err := os.RemoveAll(w.job.State); err != nil {
 			return err
 		}
+	case "damage":
+		done, err := damage(w.job.State, rand.New(rand.NewPCG(f.seed, 1)))
+		if err != nil {
+			return err
+		}
+		say("damage: %s: %s", filepath.Base(w.job.State), done)
 	}
 	sleep(ctx, f.down)
 	return w.start()
@@ -109,10 +159,12 @@ func (w *worker) suffer(ctx context.Context, f fault) error {
 // and the names of the others.
 func without(kinds []kind, scripts map[string]string) (left []kind, missing []string) {
 	for _, k := range kinds {
-		if k.needs != "" && scripts[k.needs] == "" {
-			missing = append(missing, k.name)
-		} else {
+		switch {
+		case k.needs == "" || scripts[k.needs] != "":
 			left = append(left, k)
+		case k.needs == "cluster" || k.needs == "kafka" && scripts["cluster"] != "": // not meant
+		default:
+			missing = append(missing, k.name)
 		}
 	}
 	return left, missing

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +21,15 @@ const partitions = 4
 
 // test is one run, from the empty topics to the verdict.
 func test(ctx context.Context, o options) error {
+	if o.cluster != "" {
+		out, err := exec.Command(o.cluster, "start").Output()
+		if err != nil {
+			return fmt.Errorf("%s start: %w", o.cluster, err)
+		}
+		o.brokers, o.kafkaScript = strings.Split(strings.TrimSpace(string(out)), ","), ""
+	}
 	var missing []string
-	o.kinds, missing = without(o.kinds, map[string]string{"kafka": o.kafkaScript, "redis": o.redisScript})
+	o.kinds, missing = without(o.kinds, map[string]string{"kafka": o.kafkaScript, "cluster": o.cluster, "redis": o.redisScript})
 	if len(missing) > 0 {
 		say("no %s: there is no script for the server (-kafka-script, -redis-script)", strings.Join(missing, ", "))
 	}
@@ -48,7 +57,7 @@ func test(ctx context.Context, o options) error {
 		return err
 	}
 	defer through.close()
-	kafka := &server{script: o.kafkaScript}
+	kafka := &server{script: cmp.Or(o.cluster, o.kafkaScript)}
 	f, err := newFleet(o, run, dir, through.addr(), kafka)
 	if err != nil {
 		return err
@@ -56,6 +65,7 @@ func test(ctx context.Context, o options) error {
 	defer f.close(true)
 	s := &storm{
 		fleet: f, proxy: through, client: target.Client, made: map[string]int{},
+		run: run, brokers: o.brokers,
 		kafka: kafka, redis: &server{script: o.redisScript},
 	}
 	r := &result{Run: run, Seed: o.seed, NotMade: missing, Faults: s.made, Dir: dir}
@@ -84,6 +94,20 @@ func (r *result) play(ctx context.Context, o options, s *storm, target *referee.
 	if err := p.open(); err != nil {
 		return err
 	}
+	var strange *oddProducer
+	var seen *witness
+	var err error
+	if o.program.odd {
+		if strange, err = newOddProducer(o, r.Run); err != nil {
+			return err
+		}
+	}
+	counting := slices.IndexFunc(o.workloads, func(l workload) bool { return l.publishes })
+	if counting >= 0 {
+		if seen, err = newWitness(o, o.workloads[counting], r.Run); err != nil {
+			return err
+		}
+	}
 	w := newWatcher(target.Client, p)
 	for _, one := range s.fleet.workers {
 		if err := one.start(); err != nil {
@@ -97,16 +121,27 @@ func (r *result) play(ctx context.Context, o options, s *storm, target *referee.
 	background.Go(func() { w.watch(watching) })
 	background.Go(func() { tell(telling, p, w, s) })
 	work.Go(func() { p.produce(ctx) })
+	if strange != nil {
+		work.Go(func() { strange.produce(ctx) })
+	}
+	if seen != nil {
+		seen.watch(watching)
+	}
 	raged := s.rage(ctx, faults)
 	work.Wait()
 	stopTelling()
 	r.Seconds = time.Since(began).Seconds()
-	err := errors.Join(raged, context.Cause(ctx))
+	err = errors.Join(raged, context.Cause(ctx))
 	if err == nil {
 		err = r.settle(ctx, o, s, target)
 	}
 	stopWatching()
 	background.Wait()
+	if seen != nil && err == nil {
+		limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		r.Standstill, r.JournalStandstill, err = seen.judge(limited, o.workloads[counting], r.Run)
+	}
 	r.StepsBack, r.Back, r.Watched = w.result()
 	r.Lives, r.Exits = s.fleet.lived()
 	r.Late, r.Unknown = s.proxy.late.Load(), p.lost.Load()
@@ -136,7 +171,14 @@ func createTopics(o options, run string) error {
 			return err
 		}
 		if l.publishes {
-			if err := c.Create(l.output(run), partitions); err != nil {
+			if err := c.Create(l.output(run), partitions, "message.timestamp.type", "LogAppendTime"); err != nil { // for the witness
+				return err
+			}
+		}
+	}
+	if o.program.odd {
+		for _, d := range oddities {
+			if err := c.Create(d.journal(run), partitions, "max.message.bytes", "1048588"); err != nil {
 				return err
 			}
 		}

@@ -35,7 +35,7 @@ func TestWatcher(t *testing.T) {
 			client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 			defer client.Close()
 			l := workloads[0]
-			p := newProducer(options{workloads: workloads[:1], keys: 1}, "test")
+			p := newProducer(options{program: program{workloads: workloads[:1]}, keys: 1}, "test")
 			p.deleted[l.key(0)] = c.deleted
 			w := newWatcher(client, p)
 			look := func() {

@@ -49,16 +49,21 @@ func work(text string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
 		stop()
 	}()
-	chosen, shop, err := chooseWorkloads(j.Workloads)
+	chosen, err := chooseWorkloads(j.Workloads)
 	if err != nil {
 		return err
 	}
 	b := topology.NewBuilder(j.Run)
-	for _, l := range chosen {
+	for _, l := range chosen.workloads {
 		l.declare(b, j.Run, j.Redis)
 	}
-	if shop {
+	if chosen.shop {
 		declareShop(b, j.Run, j.Redis)
+	}
+	if chosen.odd {
+		for _, d := range oddities {
+			d.declare(b, j.Run, j.Redis)
+		}
 	}
 	topo, err := b.Build()
 	if err != nil {

@@ -30,21 +30,31 @@ var workloads = []workload{
 	{name: "count", about: "journal → count of each key → output topic, Redis", store: "hello-counts", publishes: true, counts: true},
 }
 
-// chooseWorkloads returns the workloads of a list of names, and whether the shop
-// is one of them.
-func chooseWorkloads(names string) (chosen []workload, shop bool, err error) {
+// A program is what a run has its workers do: workloads, and the two that are no
+// rows of numbers.
+type program struct {
+	workloads []workload
+	shop, odd bool
+}
+
+// chooseWorkloads returns the workloads of a list of names.
+func chooseWorkloads(names string) (chosen program, err error) {
 	for name := range strings.SplitSeq(names, ",") {
-		if name == shopName {
-			shop = true
+		switch name {
+		case shopName:
+			chosen.shop = true
+			continue
+		case oddName:
+			chosen.odd = true
 			continue
 		}
 		i := slices.IndexFunc(workloads, func(l workload) bool { return l.name == name })
 		if i < 0 {
-			return nil, false, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
+			return chosen, fmt.Errorf("-workload %q: there is no such workload: see -h", name)
 		}
-		chosen = append(chosen, workloads[i])
+		chosen.workloads = append(chosen.workloads, workloads[i])
 	}
-	return chosen, shop, nil
+	return chosen, nil
 }
 
 // Names of a run of a workload.

@@ -47,11 +47,11 @@ func NewShop(prefix string) *Shop {
 	s := codec.String{}
 	return &Shop{
 		prefix:    prefix,
-		Orders:    topology.Topic[string, Order]{Name: prefix + "orders", Key: s, Value: codec.JSON[Order]{}, Time: func(_ string, o Order) time.Time { return o.Placed }},
-		Payments:  topology.Topic[string, Payment]{Name: prefix + "payments", Key: s, Value: codec.JSON[Payment]{}, Time: func(_ string, p Payment) time.Time { return p.Paid }},
+		Orders:    topology.Topic[string, Order]{Name: prefix + "orders", Key: s, Value: codec.JSON[Order]{}, Time: func(r topology.Record[string, Order]) time.Time { return r.Value.Placed }},
+		Payments:  topology.Topic[string, Payment]{Name: prefix + "payments", Key: s, Value: codec.JSON[Payment]{}, Time: func(r topology.Record[string, Payment]) time.Time { return r.Value.Paid }},
 		Customers: topology.Topic[string, Customer]{Name: prefix + "customers", Key: s, Value: codec.JSON[Customer]{}},
 		Products:  topology.Topic[string, Product]{Name: prefix + "products", Key: s, Value: codec.JSON[Product]{}},
-		Clicks:    topology.Topic[string, Click]{Name: prefix + "clicks", Key: s, Value: codec.JSON[Click]{}, Time: func(_ string, c Click) time.Time { return c.At }},
+		Clicks:    topology.Topic[string, Click]{Name: prefix + "clicks", Key: s, Value: codec.JSON[Click]{}, Time: func(r topology.Record[string, Click]) time.Time { return r.Value.At }},
 
 		ByCustomer: topology.Topic[string, Order]{Name: prefix + "orders-by-customer"},
 		Letters:    topology.Topic[string, Letter]{Name: prefix + "letters", Value: codec.JSON[Letter]{}},

@@ -5,6 +5,7 @@ package referee
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,17 +49,55 @@ func Config() *sarama.Config {
 // Close ends the connection.
 func (c *Cluster) Close() error { return c.admin.Close() }
 
-// Create makes a topic on one replica whose records stay.
-func (c *Cluster) Create(topic string, partitions int32) error {
+// Create makes a topic whose records stay, with as many replicas as the brokers
+// choose and further settings, name and value by turns.
+func (c *Cluster) Create(topic string, partitions int32, settings ...string) error {
 	forever := "-1"
-	err := c.admin.CreateTopic(topic, &sarama.TopicDetail{
-		NumPartitions: partitions, ReplicationFactor: 1,
-		ConfigEntries: map[string]*string{"retention.ms": &forever},
-	}, false)
+	config := map[string]*string{"retention.ms": &forever}
+	for i := 0; i < len(settings); i += 2 {
+		config[settings[i]] = &settings[i+1]
+	}
+	err := c.admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: -1, ConfigEntries: config}, false)
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", topic, err)
 	}
 	return nil
+}
+
+// Move gives every partition of the topics that begin with the prefix another
+// leader: the next of its replicas.
+func (c *Cluster) Move(prefix string) error {
+	if err := c.client.RefreshMetadata(); err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	topics, err := c.client.Topics()
+	if err != nil {
+		return err
+	}
+	moved := map[string][]int32{}
+	for _, topic := range topics {
+		if !strings.HasPrefix(topic, prefix) {
+			continue
+		}
+		partitions, err := c.client.Partitions(topic)
+		if err != nil {
+			return err
+		}
+		assignment := make([][]int32, len(partitions))
+		for _, p := range partitions {
+			replicas, err := c.client.Replicas(topic, p)
+			if err != nil {
+				return err
+			}
+			assignment[p] = append(slices.Clone(replicas[1:]), replicas[0])
+		}
+		if err := c.admin.AlterPartitionReassignments(topic, assignment); err != nil {
+			return fmt.Errorf("reassign %s: %w", topic, err)
+		}
+		moved[topic] = partitions
+	}
+	_, err = c.admin.ElectLeaders(sarama.PreferredElection, moved)
+	return err
 }
 
 // Exists tells whether there is such a topic.

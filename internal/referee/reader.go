@@ -46,10 +46,14 @@ func (c *Cluster) readPartition(ctx context.Context, topic string, partition int
 			return err
 		}
 		reached, err := committed(block, next, func(r *sarama.Record, offset int64, at time.Time) error {
-			return each(topology.Raw{
+			raw := topology.Raw{
 				Key: r.Key, Value: r.Value, Time: at,
 				Position: topology.Position{Topic: topic, Partition: partition, Offset: offset},
-			})
+			}
+			for _, h := range r.Headers {
+				raw.Headers = append(raw.Headers, topology.Header{Key: string(h.Key), Value: h.Value})
+			}
+			return each(raw)
 		})
 		if err != nil {
 			return err
@@ -60,6 +64,32 @@ func (c *Cluster) readPartition(ctx context.Context, topic string, partition int
 		next = reached
 	}
 	return nil
+}
+
+// Follow calls arrived with the offset after the last record whenever a plain reader
+// can see committed records of a partition that it has not seen, until ctx is done.
+// Errors of brokers it sits out.
+func (c *Cluster) Follow(ctx context.Context, topic string, partition int32, arrived func(next int64)) {
+	for next := int64(0); ctx.Err() == nil; {
+		block, err := c.fetch(topic, partition, next)
+		reached, last := next, next
+		if err == nil {
+			reached, err = committed(block, next, func(_ *sarama.Record, offset int64, _ time.Time) error {
+				last = offset + 1
+				return nil
+			})
+		}
+		switch {
+		case err != nil:
+			time.Sleep(50 * time.Millisecond)
+			_ = c.client.RefreshMetadata(topic) // the leader may have moved
+		case last > next:
+			arrived(last)
+		}
+		if err == nil {
+			next = max(next, reached)
+		}
+	}
 }
 
 // fetch speaks the request itself: a consumer hides control records, and without
@@ -118,7 +148,11 @@ func committed(block *sarama.FetchResponseBlock, from int64, each func(*sarama.R
 				if offset < from {
 					continue
 				}
-				if err := each(r, offset, batch.FirstTimestamp.Add(r.TimestampDelta)); err != nil {
+				at := batch.FirstTimestamp.Add(r.TimestampDelta)
+				if batch.LogAppendTime {
+					at = batch.MaxTimestamp
+				}
+				if err := each(r, offset, at); err != nil {
 					return 0, err
 				}
 			}

@@ -42,6 +42,7 @@ func (s *Store) wait() error {
 
 func (s *Store) save(o *overlay, stale map[string]struct{}, position int64) {
 	order, err := s.write(o, stale, position)
+	err = s.fault(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(s.saved)

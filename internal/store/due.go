@@ -82,7 +82,7 @@ func (d *dueSource) read() error {
 	at := &dueRow{end: true}
 	if !d.view.it.Valid() {
 		if err := d.view.it.Error(); err != nil {
-			return err
+			return d.store.fault(err)
 		}
 	} else if e, ok := dueEntry(d.view.it.Key()); ok {
 		at = &dueRow{entry: entry{e.deadline, bytes.Clone(e.key)}}
@@ -103,7 +103,7 @@ func (d *dueSource) row() (r Row, there bool, err error) {
 	if !at.read {
 		b, _, err := s.committed(at.key, nil)
 		at.row.Key = at.key
-		if at.row.Value, at.row.Time, err = decode(b, err); err != nil {
+		if at.row.Value, at.row.Time, err = s.decode(b, err); err != nil {
 			return r, false, err
 		}
 		if at.row.Value == nil || s.options.Deadline(at.key, at.row.Value, at.row.Time) != at.deadline {
@@ -181,7 +181,7 @@ func (s *Store) scheduled(o *overlay, key []byte, next int64) (int64, error) {
 			s.asked.Store(true)
 		}
 	}
-	value, time, err := decode(b, nil)
+	value, time, err := s.decode(b, nil)
 	return s.options.deadline(key, value, time), err
 }
 

@@ -16,7 +16,7 @@ func Lock(dir string) (io.Closer, error) {
 	}
 	lock, err := storage.OpenFile(dir, false)
 	if err != nil {
-		return nil, fmt.Errorf("state directory %q is in use by another process, or cannot be locked: %w", dir, err)
+		return nil, fmt.Errorf("state directory %q is in use by another process, or by a Run in this one whose last function has not returned, or cannot be locked: %w", dir, err)
 	}
 	return lock, nil
 }

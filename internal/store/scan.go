@@ -180,7 +180,7 @@ type rowSource struct {
 
 func (l *rowSource) next(entry, bool) (e entry, ok bool, err error) {
 	if !l.view.it.Valid() {
-		return e, false, l.view.it.Error()
+		return e, false, l.store.fault(l.view.it.Error())
 	}
 	key := l.view.it.Key()
 	if key[0] != rowSpace {
@@ -194,7 +194,7 @@ func (l *rowSource) row() (r Row, there bool, err error) {
 	if l.store.open.get(r.Key) != nil || l.view.over.get(r.Key) != nil {
 		return r, false, nil
 	}
-	r.Value, r.Time, err = decode(l.view.it.Value(), nil)
+	r.Value, r.Time, err = l.store.decode(l.view.it.Value(), nil)
 	return r, err == nil, err
 }
 

@@ -30,12 +30,12 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	}
 	snap, err := s.db.GetSnapshot()
 	if err != nil {
-		return nil, err
+		return nil, s.fault(err)
 	}
 	origin, err := s.origin(snap)
 	if err != nil {
 		snap.Release()
-		return nil, err
+		return nil, s.fault(err)
 	}
 	return &Snapshot{Position: origin.Position, Note: origin.Note, store: s, snap: snap}, nil
 }
@@ -54,7 +54,7 @@ func (v *Snapshot) Has(key []byte) (bool, error) {
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil, v.store.fault(err)
 }
 
 // page is how many rows are read at once: a reader that is slow to take them
@@ -99,11 +99,11 @@ func (v *Snapshot) read(r *util.Range) ([]Row, error) {
 	defer it.Release()
 	var rows []Row
 	for len(rows) < page && it.Next() {
-		value, time, err := decode(append([]byte{}, it.Value()...), nil)
+		value, time, err := v.store.decode(append([]byte{}, it.Value()...), nil)
 		if err != nil {
 			return rows, err
 		}
 		rows = append(rows, Row{Key: append([]byte{}, it.Key()[1:]...), Value: value, Time: time})
 	}
-	return rows, it.Error()
+	return rows, v.store.fault(it.Error())
 }

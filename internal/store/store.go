@@ -30,10 +30,13 @@ var ErrClosed = errors.New("the partition is being closed")
 // and Discard are for one goroutine at a time, the task's; Committed, Snapshot and
 // Position are for everybody, also while the store is being closed.
 type Store struct {
+	dir     string
+	files   *files
 	db      *leveldb.DB
 	options Options
-	open    *overlay // written by the open transaction
-	below   *view    // of an earlier Scan or Due; nil if there is none to use again
+	harmed  atomic.Pointer[error] // the first damage that was found
+	open    *overlay              // written by the open transaction
+	below   *view                 // of an earlier Scan or Due; nil if there is none to use again
 
 	round int                 // of views: an older one is not used again
 	floor []byte              // LevelDB has no deadline before this one that Due would yield
@@ -62,7 +65,7 @@ type Store struct {
 
 // Origin is where the rows of a store come from, and how far.
 type Origin struct {
-	Source   string    // the incarnation of the changelog topic
+	Source   string    // whose rows these are, see Store.Begin
 	Position int64     // the changelog offset after the last one applied, 0 if none is
 	Saved    time.Time // when Position was written
 	Note     string    // see Store.Note
@@ -90,6 +93,10 @@ type Options struct {
 	// DeadlineName tells one Deadline from another, figures included: a store
 	// that was left with another one indexes its rows anew when it is opened.
 	DeadlineName string
+
+	// Damaged is told of damage that is found while the store is open, once, by
+	// whichever goroutine finds it. Nil is for nobody.
+	Damaged func(error)
 }
 
 // Open opens the store in a directory, which it creates. A store whose files
@@ -97,67 +104,104 @@ type Options struct {
 // the changelog has everything. It returns in words why it was wiped, if it was.
 func Open(dir string, o Options, fit func(Origin) error) (s *Store, wiped string, err error) {
 	for attempt := 0; ; attempt++ {
-		s, origin, err := open(dir, o)
-		var format formatError
-		switch {
-		case err == nil:
-			reason := fit(origin)
-			if reason == nil {
-				reason = s.reindex()
-			}
-			if reason == nil {
+		reason, err := notedDamage(dir), error(nil)
+		if reason == nil || !errors.Is(reason, ErrDamaged) {
+			if s, reason, err = open(dir, o, fit); s != nil {
 				return s, wiped, nil
 			}
-			wiped = reason.Error()
-			err = s.db.Close()
-		case errors.As(err, &format):
-			wiped, err = format.Error(), nil
-		case lerrors.IsCorrupted(err):
-			wiped, err = fmt.Sprintf("its files are damaged: %v", err), nil
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("table in %s: %w", dir, err)
 		}
-		if attempt > 0 {
-			return nil, "", fmt.Errorf("table in %s: wiped, and still %s", dir, wiped)
+		if wiped = reason.Error(); attempt > 0 {
+			return nil, "", fmt.Errorf("table in %s: wiped, and still %w", dir, reason)
 		}
 		if err := os.RemoveAll(dir); err != nil {
-			return nil, "", fmt.Errorf("table in %s: wiping it: %w", dir, err)
+			return nil, "", fmt.Errorf("table in %s: wiping it: %w", dir, classify(err))
 		}
 	}
 }
 
-func open(dir string, o Options) (s *Store, origin Origin, err error) {
-	db, err := leveldb.OpenFile(dir, &opt.Options{
+// open opens a store, or says why it is to be wiped, or why neither can be.
+func open(dir string, o Options, fit func(Origin) error) (s *Store, wipe, err error) {
+	s = &Store{
+		dir: dir, options: o, open: newOverlay(o, 1024), cache: map[string][]byte{}, saved: make(chan struct{}),
+		floor: []byte{dueSpace}, stale: map[string]struct{}{},
+	}
+	close(s.saved)
+	err = s.openFiles()
+	if err == nil {
+		var origin Origin
+		if origin, err = s.load(); err == nil {
+			wipe = fit(origin)
+		}
+	}
+	if err == nil && wipe == nil {
+		err = s.reindex()
+	}
+	if err == nil && wipe == nil {
+		return s, nil, nil
+	}
+	if closed := s.closeFiles(); err == nil {
+		err = closed // else it would hide why the store is to be wiped
+	}
+	var format formatError
+	if err = classify(err); errors.Is(err, ErrDamaged) || errors.As(err, &format) {
+		wipe, err = err, nil
+	}
+	return nil, wipe, err
+}
+
+// openFiles opens LevelDB. It checks all that it reads: what is damaged would be
+// left out without a word otherwise.
+func (s *Store) openFiles() error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	stored, err := storage.OpenFile(s.dir, false)
+	if err != nil {
+		return err
+	}
+	s.files = &files{Storage: stored}
+	s.db, err = leveldb.Open(s.files, &opt.Options{
 		WriteBuffer:        4 << 20,
 		BlockCacheCapacity: 8 << 20,
 		Filter:             filter.NewBloomFilter(10),
+		Strict:             opt.StrictAll,
 	})
+	return err
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.files != nil {
+		errs = append(errs, s.files.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// load reads what stands beside the rows.
+func (s *Store) load() (Origin, error) {
+	if err := checkFormat(s.db); err != nil {
+		return Origin{}, err
+	}
+	origin, err := s.origin(s.db)
 	if err != nil {
-		return nil, Origin{}, err
-	}
-	defer func() {
-		if err != nil {
-			// An error of Close would hide why the store is to be wiped.
-			_ = db.Close()
-		}
-	}()
-	if err := checkFormat(db); err != nil {
-		return nil, Origin{}, err
-	}
-	s = &Store{db: db, options: o, open: newOverlay(o, 1024), cache: map[string][]byte{}, saved: make(chan struct{}), floor: []byte{dueSpace}, stale: map[string]struct{}{}}
-	close(s.saved)
-	if origin, err = s.origin(db); err != nil {
-		return nil, Origin{}, err
+		return Origin{}, err
 	}
 	s.position = origin.Position
-	stray, err := db.Has(strayKey, nil)
-	if err != nil {
-		return nil, Origin{}, err
-	}
+	stray, err := s.db.Has(strayKey, nil)
 	s.stray.Store(stray)
-	return s, origin, nil
+	return origin, err
 }
+
+// Cut says which file was found to be cut off or damaged at its end when the
+// store was opened, "" if none was. What was written there last is not in the
+// rows, nor in Position.
+func (s *Store) Cut() string { return s.files.cut }
 
 type getter interface {
 	Get(key []byte, ro *opt.ReadOptions) ([]byte, error)
@@ -194,8 +238,10 @@ func positionValue(position int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(time.Now().UnixMilli()))
 }
 
-// Begin notes the incarnation of the changelog that the rows come from now on.
-func (s *Store) Begin(source string) error { return s.db.Put(sourceKey, []byte(source), nil) }
+// Begin notes whose rows the store has from now on, in the caller's words.
+func (s *Store) Begin(source string) error {
+	return s.fault(s.db.Put(sourceKey, []byte(source), nil))
+}
 
 // Stray tells whether some key was noted to belong to another partition.
 func (s *Store) Stray() bool { return s.stray.Load() }
@@ -203,7 +249,7 @@ func (s *Store) Stray() bool { return s.stray.Load() }
 // NoteStray notes that some key belongs to another partition by its hash.
 func (s *Store) NoteStray() error {
 	s.stray.Store(true)
-	return s.db.Put(strayKey, nil, nil)
+	return s.fault(s.db.Put(strayKey, nil, nil))
 }
 
 // Position returns the changelog offset after the last one committed.
@@ -236,7 +282,7 @@ func (s *Store) Get(key []byte) (value []byte, time int64, err error) {
 	case b != nil:
 		s.scratch = b
 	}
-	value, time, err = decode(b, err)
+	value, time, err = s.decode(b, err)
 	if read && s.options.Deadline != nil && err == nil {
 		s.note(key, s.options.deadline(key, value, time))
 	}
@@ -253,7 +299,7 @@ func (s *Store) Committed(key []byte) (value []byte, time, position int64, err e
 	}
 	position = s.Position()
 	b, _, err := s.committed(key, nil)
-	value, time, err = decode(b, err)
+	value, time, err = s.decode(b, err)
 	return value, time, position, err
 }
 
@@ -286,11 +332,21 @@ func (s *Store) stored(key []byte) ([]byte, error) {
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, nil
 	}
-	return b, err
+	return b, s.fault(err)
+}
+
+// decode takes a row apart that was read with err.
+func (s *Store) decode(b []byte, err error) (value []byte, time int64, _ error) {
+	value, time, err = decode(b, err)
+	return value, time, s.fault(err)
 }
 
 // Note has the next Commit write a text beside the position.
 func (s *Store) Note(text string) { s.open.text = text }
+
+// Written returns how many rows of the open transaction there are for the
+// changelog.
+func (s *Store) Written() int { return len(s.open.rows) }
 
 // Unsent returns the rows of the open transaction that have not been returned
 // before. They do not change any more.
@@ -322,7 +378,7 @@ func (s *Store) Close(current bool) error {
 	defer s.life.Unlock()
 	s.closed = true
 	if err == nil && current {
-		err = s.db.Put(positionKey, positionValue(s.position), nil)
+		err = s.fault(s.db.Put(positionKey, positionValue(s.position), nil))
 	}
-	return errors.Join(err, s.db.Close())
+	return errors.Join(err, s.fault(s.closeFiles())) // LevelDB says here what its compactions have met
 }

@@ -10,9 +10,20 @@ import (
 // A batch is a record batch for one partition.
 type batch struct {
 	place
-	records []*sarama.Record
-	times   []int64
-	bytes   int
+	records  []*sarama.Record
+	times    []int64
+	bytes    int
+	sequence int32 // of the first record, once it is written
+}
+
+// halves splits a batch of several records. Each half keeps its sequence.
+func (b batch) halves() [2]batch {
+	n := len(b.records) / 2
+	first, second := b, b
+	first.records, first.times = b.records[:n], b.times[:n]
+	second.records, second.times = b.records[n:], b.times[n:]
+	second.sequence = (b.sequence + int32(n)) & 0x7fffffff
+	return [2]batch{first, second}
 }
 
 // A request holds batches for one broker, one of a partition at most.
@@ -21,7 +32,37 @@ type request struct {
 	bytes   int
 }
 
-const requestBytes = 1 << 20
+const (
+	requestBytes = 1 << 20
+	batchRecords = 1000
+	batchBytes   = 800 << 10
+
+	// batchCost and recordCost are more than Kafka's format adds to what a batch or
+	// a record carries, headerCost more than it adds to a header.
+	batchCost  = 61
+	recordCost = 36
+	headerCost = 10
+)
+
+// recordBytes is at least what a record takes in a batch.
+func recordBytes(key, value []byte, headers []*sarama.RecordHeader) int {
+	n := recordCost + len(key) + len(value)
+	for _, h := range headers {
+		n += headerCost + len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
+// room returns how many bytes of records a batch for a topic may hold. A record
+// that is larger goes alone.
+func (p *Producer) room(topic string) int {
+	if p.MaxMessageBytes != nil {
+		if n := p.MaxMessageBytes(topic); n > 0 {
+			return min(batchBytes, n-batchCost)
+		}
+	}
+	return batchBytes
+}
 
 // push writes the queue: first all its partitions join the transaction with one
 // request, then each broker gets as few requests as can be. mu is held.
@@ -40,6 +81,8 @@ func (p *Producer) push() {
 		if p.failed() != nil {
 			return
 		}
+		b.sequence = p.sequence[b.place]
+		p.sequence[b.place] = (b.sequence + int32(len(b.records))) & 0x7fffffff
 		leader, err := p.client.Leader(b.topic, b.partition)
 		if err != nil {
 			p.fail(fmt.Errorf("producing to %s: %w", b.place, err))
@@ -64,18 +107,15 @@ func (p *Producer) push() {
 }
 
 func (p *Producer) write(leader *sarama.Broker, r *request) {
-	req := &sarama.ProduceRequest{Version: 7, RequiredAcks: sarama.WaitForAll, Timeout: 10_000}
-	if p.id != "" {
-		req.TransactionalID = &p.id
-	}
+	req := p.produceRequest()
 	for at, b := range r.batches {
 		req.AddBatch(at.topic, at.partition, p.recordBatch(b))
 	}
 	p.unacked.Add(1)
 	err := leader.AsyncProduce(req, func(resp *sarama.ProduceResponse, err error) {
 		defer p.unacked.Done()
-		for at, b := range r.batches {
-			p.acknowledge(at, len(b.records), resp, err)
+		for _, b := range r.batches {
+			p.answered(b, p.acknowledge(b, resp, err))
 		}
 	})
 	if err != nil {
@@ -85,6 +125,14 @@ func (p *Producer) write(leader *sarama.Broker, r *request) {
 	}
 }
 
+func (p *Producer) produceRequest() *sarama.ProduceRequest {
+	req := &sarama.ProduceRequest{Version: 7, RequiredAcks: sarama.WaitForAll, Timeout: 10_000}
+	if p.id != "" {
+		req.TransactionalID = &p.id
+	}
+	return req
+}
+
 func (p *Producer) recordBatch(b batch) *sarama.RecordBatch {
 	first, newest := b.times[0], b.times[0]
 	for i, r := range b.records {
@@ -92,30 +140,29 @@ func (p *Producer) recordBatch(b batch) *sarama.RecordBatch {
 		r.TimestampDelta = time.Duration(b.times[i]-first) * time.Millisecond
 		newest = max(newest, b.times[i])
 	}
-	n := int32(len(b.records))
-	sequence := p.sequence[b.place]
-	p.sequence[b.place] = (sequence + n) & 0x7fffffff
 	return &sarama.RecordBatch{
-		Version: 2, Records: b.records, LastOffsetDelta: n - 1,
+		Version: 2, Records: b.records, LastOffsetDelta: int32(len(b.records)) - 1,
 		FirstTimestamp: time.UnixMilli(first), MaxTimestamp: time.UnixMilli(newest),
-		ProducerID: p.pid, ProducerEpoch: p.epoch, FirstSequence: sequence, IsTransactional: p.id != "",
+		ProducerID: p.pid, ProducerEpoch: p.epoch, FirstSequence: b.sequence, IsTransactional: p.id != "",
 	}
 }
 
-func (p *Producer) acknowledge(at place, n int, resp *sarama.ProduceResponse, err error) {
+// acknowledge takes a broker's answer to a batch down, or returns why the broker
+// has not taken it.
+func (p *Producer) acknowledge(b batch, resp *sarama.ProduceResponse, err error) error {
 	var block *sarama.ProduceResponseBlock
 	if err == nil {
-		if block = resp.GetBlock(at.topic, at.partition); block == nil {
+		if block = resp.GetBlock(b.topic, b.partition); block == nil {
 			err = sarama.ErrIncompleteResponse
 		} else {
 			err = answer(block.Err)
 		}
 	}
 	if err != nil {
-		p.fail(fmt.Errorf("producing to %s: %w", at, err))
-		return
+		return fmt.Errorf("producing to %s: %w", b.place, err)
 	}
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	p.ends[at] = max(p.ends[at], block.Offset+int64(n))
+	p.ends[b.place] = max(p.ends[b.place], block.Offset+int64(len(b.records)))
+	return nil
 }

@@ -10,6 +10,7 @@ type buffer struct {
 	bytes   int
 	slab    []sarama.Record
 	memory  []byte
+	room    int // bytes of a batch for the topic
 }
 
 const (
@@ -38,10 +39,7 @@ func (b *buffer) add(key, value []byte, headers []*sarama.RecordHeader, time int
 	r.Key, r.Value, r.Headers = b.copyOf(key), b.copyOf(value), headers
 	b.records = append(b.records, r)
 	b.times = append(b.times, time)
-	b.bytes += len(key) + len(value) + recordCost
-	for _, h := range headers {
-		b.bytes += len(h.Key) + len(h.Value)
-	}
+	b.bytes += recordBytes(key, value, headers)
 }
 
 // Publish writes a record, sooner or later, but before Flush returns. It copies
@@ -52,10 +50,10 @@ func (p *Producer) Publish(topic string, partition int32, key, value []byte, hea
 	defer p.mu.Unlock()
 	b := p.buffers[at]
 	if b == nil {
-		b = &buffer{}
+		b = &buffer{room: p.room(topic)}
 		p.buffers[at] = b
 	}
-	if b.bytes > 0 && b.bytes+len(key)+len(value) > batchBytes {
+	if b.bytes > 0 && b.bytes+recordBytes(key, value, headers) > b.room {
 		p.queueBuffer(at, b)
 		p.push()
 	}
@@ -70,7 +68,7 @@ func (p *Producer) queueBuffer(at place, b *buffer) {
 	if len(b.records) == 0 {
 		return
 	}
-	p.queue = append(p.queue, batch{at, b.records, b.times, b.bytes})
+	p.queue = append(p.queue, batch{place: at, records: b.records, times: b.times, bytes: b.bytes})
 	n := len(b.records)
 	b.records, b.times, b.bytes = make([]*sarama.Record, 0, n), make([]int64, 0, n), 0
 }

@@ -185,11 +185,13 @@ func (p *Producer) addGroup() error {
 	return nil
 }
 
-func initProducer(client sarama.Client, id string, timeout time.Duration) (pid int64, epoch int16, err error) {
+// initProducer starts a producer after a holder of a transactional id, after any
+// if none is named.
+func initProducer(client sarama.Client, h Holder, timeout time.Duration) (pid int64, epoch int16, err error) {
 	ask := func(b *sarama.Broker) (error, error) {
-		req := &sarama.InitProducerIDRequest{Version: 1, TransactionTimeout: timeout}
-		if id != "" {
-			req.TransactionalID = &id
+		req := &sarama.InitProducerIDRequest{Version: 4, TransactionTimeout: timeout, ProducerID: h.Producer, ProducerEpoch: h.Epoch}
+		if h.ID != "" {
+			req.TransactionalID = &h.ID
 		}
 		r, err := b.InitProducerID(req)
 		if err != nil {
@@ -198,8 +200,8 @@ func initProducer(client sarama.Client, id string, timeout time.Duration) (pid i
 		pid, epoch = r.ProducerID, r.ProducerEpoch
 		return answer(r.Err), nil
 	}
-	if id != "" {
-		return pid, epoch, ofTransaction(client, id).ask(ask)
+	if h.ID != "" {
+		return pid, epoch, ofTransaction(client, h.ID).ask(ask)
 	}
 	b, err := client.Controller()
 	if err != nil {

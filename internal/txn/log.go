@@ -97,7 +97,7 @@ func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.
 				if offset < from {
 					continue
 				}
-				if err := apply(r, offset, batch.FirstTimestamp.Add(r.TimestampDelta)); err != nil {
+				if err := apply(r, offset, Time(batch.FirstTimestamp.Add(r.TimestampDelta))); err != nil {
 					return from, err
 				}
 			}

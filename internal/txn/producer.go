@@ -21,6 +21,11 @@ import (
 // Push may be called by several goroutines at once, the others by one while none
 // of those runs. After the first error it does nothing any more.
 type Producer struct {
+	// MaxMessageBytes returns the topic's setting of that name, 0 if it is not known.
+	// Batches are made to fit; what is refused all the same is split. It may be set
+	// before the first record.
+	MaxMessageBytes func(topic string) int
+
 	client sarama.Client
 	id     string // transactional id; "" without transactions
 	group  string // whose offsets are in each transaction
@@ -42,6 +47,8 @@ type Producer struct {
 	ends  map[place]int64 // the offset after the last record acknowledged in the open transaction
 	ended map[place]int64 // the same of the last one committed
 	err   error
+
+	refused []refusal // batches to be sent again, guarded by acks
 }
 
 type place struct {
@@ -50,12 +57,6 @@ type place struct {
 }
 
 func (p place) String() string { return fmt.Sprintf("%s/%d", p.topic, p.partition) }
-
-const (
-	batchRecords = 1000
-	batchBytes   = 800 << 10
-	recordCost   = 20 // bytes of a record beside its key and value, about
-)
 
 // NewProducer takes the transactional id over: it ends what an earlier holder
 // of the id left open, by commit if its commit was decided, else by abort, and
@@ -70,20 +71,11 @@ func NewProducer(client sarama.Client, id, group string, timeout time.Duration) 
 		ends: map[place]int64{}, ended: map[place]int64{},
 	}
 	var err error
-	p.pid, p.epoch, err = initProducer(client, id, timeout)
+	p.pid, p.epoch, err = initProducer(client, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
 	return p, nil
-}
-
-// Fence aborts what the holder of another transactional id left open, and
-// refuses whatever that holder still tries.
-func Fence(client sarama.Client, id string, timeout time.Duration) error {
-	if _, _, err := initProducer(client, id, timeout); err != nil {
-		return fmt.Errorf("fencing %q: %w", id, err)
-	}
-	return nil
 }
 
 // Send queues records for a partition. They and what they point to must not
@@ -91,13 +83,18 @@ func Fence(client sarama.Client, id string, timeout time.Duration) error {
 func (p *Producer) Send(topic string, partition int32, records []*sarama.Record, times []int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	room := p.room(topic)
 	for len(records) > 0 {
 		n, size := 0, 0
-		for n < len(records) && n < batchRecords && (n == 0 || size < batchBytes) {
-			size += len(records[n].Key) + len(records[n].Value) + recordCost
+		for n < len(records) && n < batchRecords {
+			more := recordBytes(records[n].Key, records[n].Value, records[n].Headers)
+			if n > 0 && size+more > room {
+				break
+			}
+			size += more
 			n++
 		}
-		p.queue = append(p.queue, batch{place{topic, partition}, records[:n], times[:n], size})
+		p.queue = append(p.queue, batch{place: place{topic, partition}, records: records[:n], times: times[:n], bytes: size})
 		records, times = records[n:], times[n:]
 	}
 }
@@ -133,9 +130,15 @@ func (p *Producer) Push() {
 	p.push()
 }
 
-// Flush waits until the brokers have everything that was pushed.
+// Flush waits until the brokers have everything that was pushed. It returns a
+// *RefusedError if they do not take one of the records.
 func (p *Producer) Flush() error {
 	p.unacked.Wait()
+	if p.failed() == nil {
+		if err := p.sendRefused(); err != nil {
+			p.fail(err)
+		}
+	}
 	return p.failed()
 }
 

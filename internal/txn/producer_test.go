@@ -180,7 +180,7 @@ func TestProducerFenced(t *testing.T) {
 	for name, take := range map[string]func(k *kafka){
 		"successor": func(k *kafka) { k.producer("id") },
 		"fence": func(k *kafka) {
-			if err := Fence(k.client, "id", 10*time.Second); err != nil {
+			if err := Fence(k.client, Holder{ID: "id", Producer: -1, Epoch: -1}, 10*time.Second); err != nil {
 				k.t.Fatal(err)
 			}
 		},

@@ -1,0 +1,6 @@
+package store
+
+var (
+	Classify     = classify
+	WholeRecords = wholeRecords
+)

@@ -1,0 +1,143 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidemark-dev/tidemark/internal/store"
+	"github.com/tidemark-dev/tidemark/topology"
+)
+
+// Rows lie in the partition of their records. Where the inputs of a group are not
+// partitioned by murmur2 of the key, as Java does it, a row may be in any
+// partition: it strays. Every instance has to know that, or it would say that a
+// row is absent which lies elsewhere. So a task that has seen such a key says it
+// in the metadata of its committed offsets, in the transaction of the row itself.
+
+const (
+	strayMark = "tidemark-stray"
+	strayAge  = time.Second // how old the answer can be that no key strays
+)
+
+// noteStray notes that keys of the group stray, from now on. It tells whether
+// that is news to this process.
+func (m *member) noteStray() bool { return !m.strayed.Swap(true) }
+
+// strays tells whether keys of the group are known to stray, as of some time ago
+// at most: it asks Kafka what the tasks of all instances have noted.
+func (m *member) strays(ctx context.Context, age time.Duration) (bool, error) {
+	if m.strayed.Load() {
+		return true, nil
+	}
+	now := time.Now()
+	if now.Sub(time.UnixMilli(m.together.Load())) < age {
+		return false, nil
+	}
+	for _, topic := range m.group.Inputs {
+		var partitions []int32
+		for p := range m.topics.partitions[topic] {
+			partitions = append(partitions, p)
+		}
+		err := m.committedIn(ctx, topic, partitions, func(_ int32, _ int64, metadata string) {
+			if slices.Contains(strings.Fields(metadata), strayMark) {
+				m.noteStray()
+			}
+		})
+		if err != nil {
+			return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
+		}
+	}
+	m.together.Store(now.UnixMilli())
+	return m.strayed.Load(), nil
+}
+
+// strays tells whether a row of a table can be in any partition.
+func (p *Processor) strays(ctx context.Context, table string) (bool, error) {
+	if p.global(table) != nil {
+		return false, nil
+	}
+	k, err := p.keeper(table)
+	if err != nil {
+		return false, err
+	}
+	return k.strays(ctx, strayAge)
+}
+
+// anywhere returns a row from whichever of this instance's partitions it is in,
+// with a nil value if it is in none.
+func (p *Processor) anywhere(_ context.Context, table string, key []byte) (topology.Raw, error) {
+	k, err := p.keeper(table)
+	if err != nil {
+		return topology.Raw{}, err
+	}
+	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog}}
+	for _, part := range k.parts() {
+		s := part.view.Load()
+		if s == nil {
+			return r, part.restoring()
+		}
+		value, at, offset, err := s.Committed(key)
+		switch {
+		case errors.Is(err, store.ErrClosed):
+			return r, part.restoring()
+		case err != nil:
+			return r, err
+		case value != nil:
+			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), part.partition, offset
+			return r, nil
+		}
+	}
+	return r, nil
+}
+
+// find looks for a row that its own partition does not have in all others, if
+// keys stray.
+func (c cluster) find(ctx context.Context, store string, absent topology.Raw) (topology.Raw, error) {
+	if strays, err := c.strays(ctx, store); err != nil || !strays {
+		return absent, err
+	}
+	own, others, err := c.shares(ctx, store)
+	if err != nil {
+		return absent, err
+	}
+	if r, err := c.among(ctx, store, own, absent.Key); err != nil || r.Value != nil {
+		return r, err
+	}
+	for address, partitions := range others {
+		r, err := c.peer(address, store).find(ctx, partitions, absent.Key)
+		if err != nil || r.Value != nil {
+			return r, err
+		}
+	}
+	return absent, nil
+}
+
+// findHere is find for this instance only: that a row is nowhere it can say only if
+// it has all partitions.
+func (c cluster) findHere(ctx context.Context, store string, absent topology.Raw) (topology.Raw, error) {
+	if strays, err := c.strays(ctx, store); err != nil || !strays {
+		return absent, err
+	}
+	own, others, err := c.shares(ctx, store)
+	if err != nil {
+		return absent, err
+	}
+	r, err := c.among(ctx, store, own, absent.Key)
+	if err == nil && r.Value == nil && len(others) > 0 {
+		err = &ElsewhereError{Err: errors.New("the topic is not partitioned by murmur2 of the key, so it can be in any partition")}
+	}
+	return r, err
+}
+
+// among looks for a row in the partitions that this instance is expected to have.
+func (c cluster) among(ctx context.Context, store string, own []int32, key []byte) (topology.Raw, error) {
+	r, err := c.anywhere(ctx, store, key)
+	if now := c.own(store); err == nil && r.Value == nil && !slices.Equal(now, own) {
+		err = fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store)
+	}
+	return r, err
+}
