@@ -18,6 +18,22 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// A record that is dropped is one that is processed, and counts once.
+func TestDemoWithDroppedRecords(t *testing.T) {
+	p := program()
+	p.Demo.Record = func(i int) (topology.Raw, error) {
+		r, err := counts.Encode(fmt.Sprintf("k%d", i%7), count{i})
+		if i%5 == 0 {
+			r.Key = nil
+		}
+		return r, err
+	}
+	code, stdout, stderr := invoke(t, p, "", "demo", "--records", "100", "--rate", "0")
+	if code != 0 || !strings.Contains(stdout, "100 in the journal, 100 processed here") {
+		t.Errorf("exit %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}
+
 // Groups have several inputs and stores here, and write to each other.
 func TestDemoOfSeveralGroups(t *testing.T) {
 	names := topology.Topic[string, string]{Name: "names", Key: codec.String{}, Value: codec.String{}}

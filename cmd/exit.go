@@ -60,7 +60,7 @@ func report(w io.Writer, name string, err error, signalled os.Signal) int {
 	if lines := strings.Split(text, "\n"); f.code == exitUsage && len(lines) > 1 {
 		text = fmt.Sprintf("%d settings are wrong:\n  %s", len(lines), strings.Join(lines, "\n  "))
 	}
-	fmt.Fprintf(w, "%s: %s\n", name, text)
+	fmt.Fprintf(w, "%s: %s\n", name, plain(text))
 	return f.code
 }
 

@@ -11,14 +11,19 @@ import (
 	"text/tabwriter"
 )
 
-// help explains the program.
-func (s *session) help(w io.Writer, commands []command) error {
+// overview lists the commands.
+func (s *session) overview(w io.Writer, commands []command) error {
 	fmt.Fprintf(w, "Usage: %s COMMAND [arguments and flags]\n\n", programName(s.name))
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, c := range commands {
 		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
-	if err := t.Flush(); err != nil {
+	return t.Flush()
+}
+
+// help explains the program.
+func (s *session) help(w io.Writer, commands []command) error {
+	if err := s.overview(w, commands); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\nFlags of every command; each may also stand in the environment, --state-dir as %s:\n\n", variable("state-dir"))
@@ -51,20 +56,19 @@ func writeFlags(w io.Writer, flags *flag.FlagSet) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	flags.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
-		dashes := "--"
-		if len(f.Name) == 1 {
-			dashes = "-"
-		}
 		if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "false" && f.DefValue != "0s" {
 			text += fmt.Sprintf(" (default %s)", f.DefValue)
 		}
-		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(dashes+f.Name+" "+value), text)
+		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(dashed(f.Name)+" "+value), text)
 	})
 	return t.Flush()
 }
 
 // version prints what was built into the program.
-func (s *session) version(context.Context, []string) error {
+func (s *session) version(_ context.Context, args []string) error {
+	if err := arguments(args, 0, 0, "none"); err != nil {
+		return err
+	}
 	const library = "github.com/tidemark-dev/tidemark"
 	name, own, tidemark := programName(s.name), "unknown", "unknown"
 	if build, ok := debug.ReadBuildInfo(); ok {
@@ -77,6 +81,9 @@ func (s *session) version(context.Context, []string) error {
 				tidemark = m.Version
 			}
 		}
+	}
+	if s.settings.output == "json" {
+		return s.writeJSON(map[string]string{"program": name, "version": own, "tidemark": tidemark, "go": runtime.Version()})
 	}
 	_, err := fmt.Fprintf(s.stdout, "%s %s\ntidemark %s\n%s\n", name, own, tidemark, runtime.Version())
 	return err

@@ -51,6 +51,7 @@ type sender struct {
 	client   sarama.Client
 	producer sarama.AsyncProducer
 	counts   map[string]int32 // partitions by topic; of the sending goroutine
+	keyless  int32            // records without a key, which are spread
 	acked    atomic.Int64
 
 	answers sync.WaitGroup // one goroutine, which ends when the producer is closed
@@ -95,6 +96,10 @@ func (s *sender) send(ctx context.Context, r topology.Raw) error {
 		s.counts[r.Topic] = n
 	}
 	m := &sarama.ProducerMessage{Topic: r.Topic, Partition: topology.Partition(r.Key, n), Timestamp: r.Time}
+	if r.Key == nil {
+		m.Partition = s.keyless % n
+		s.keyless = (s.keyless + 1) % n
+	}
 	if r.Key != nil {
 		m.Key = sarama.ByteEncoder(r.Key)
 	}

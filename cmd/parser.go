@@ -12,13 +12,14 @@ import (
 // on after an error, so that everything wrong is told at once.
 type parser struct {
 	flags *flag.FlagSet
-	given map[string]bool
+	given map[string]bool // by a flag or the environment
+	typed map[string]bool // by a flag
 	wrong []error
 	help  bool
 }
 
 func newParser(flags *flag.FlagSet) *parser {
-	return &parser{flags: flags, given: map[string]bool{}}
+	return &parser{flags: flags, given: map[string]bool{}, typed: map[string]bool{}}
 }
 
 // leading takes flags off the front and returns the rest.
@@ -62,19 +63,19 @@ func (p *parser) one(args []string) (rest []string) {
 	case f == nil:
 		var known []string
 		p.flags.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-		p.refuse("--%s: there is no such flag%s", name, suggestion(name, known))
+		p.refuse("%s: there is no such flag%s", dashed(name), suggestion(name, known))
 		return rest
 	case hasValue:
 	case isSwitch(f):
 		value = "true"
 	case len(rest) == 0:
-		p.refuse("--%s: a value is missing", name)
+		p.refuse("%s: a value is missing", dashed(name))
 		return rest
 	default:
 		value, rest = rest[0], rest[1:]
 	}
-	p.given[name] = true
-	p.set("--"+name, name, value)
+	p.given[name], p.typed[name] = true, true
+	p.set(dashed(name), name, value)
 	return rest
 }
 
@@ -118,6 +119,14 @@ func plainer(f *flag.Flag, err error) error {
 		}
 	}
 	return err
+}
+
+// dashed is a flag as it is typed.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }
 
 // variable is the environment's name of a flag.

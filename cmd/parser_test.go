@@ -22,7 +22,7 @@ func TestParser(t *testing.T) {
 		{args: []string{"--null", "key"}, want: []string{"key"}},
 		{args: []string{"--nul", "-wait", "soon", "--o"}, wrong: `--nul: there is no such flag, did you mean "null"?
 --wait: "soon": want a duration, such as 100ms or 1m30s
---o: a value is missing`},
+-o: a value is missing`},
 	} {
 		flags := flag.NewFlagSet("", flag.ContinueOnError)
 		output := flags.String("o", "", "")

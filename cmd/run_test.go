@@ -48,7 +48,8 @@ func TestRun(t *testing.T) {
 		signals <- syscall.SIGTERM
 	}()
 	code, stdout, stderr := invokeUntil(t, program(), signals, "", args...)
-	if code != 0 || stdout != "" || !strings.Contains(stderr, "application counter") {
+	if code != 0 || stdout != "" || !strings.Contains(stderr, "application counter") ||
+		!strings.Contains(stderr, "msg=ended command=run exit_code=0 signal=terminated") {
 		t.Errorf("exit %d, stdout %s, stderr %s", code, stdout, stderr)
 	}
 }
@@ -61,5 +62,29 @@ func TestSecondSignal(t *testing.T) {
 	signals <- syscall.SIGINT
 	if code, _, _ := invokeUntil(t, p, signals, "", "own"); code != 130 {
 		t.Errorf("exit %d, want 130", code)
+	}
+}
+
+// What others are told is the address at which the instance listens, if it is one.
+func TestAdvertise(t *testing.T) {
+	for addr, set := range map[string]string{"127.0.0.1:0": "", "localhost:0": "", ":0": "", "0.0.0.0:0": "", "localhost:00": "elsewhere:1"} {
+		l, err := listen(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := session{}
+		s.settings.config.Advertise = set
+		s.advertise(l)
+		want := l.Addr().String()
+		switch {
+		case set != "":
+			want = set
+		case addr == ":0" || addr == "0.0.0.0:0":
+			want = ""
+		}
+		if got := s.settings.config.Advertise; got != want {
+			t.Errorf("%s: advertises %q, want %q", addr, got, want)
+		}
+		l.Close()
 	}
 }

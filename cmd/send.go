@@ -14,57 +14,83 @@ import (
 )
 
 func (s *session) sendCommand() command {
-	var null bool
+	var lines lineFormat
 	return command{
 		name: "send", args: "TOPIC [KEY [VALUE]]",
 		help: "send a record, or one for each line of standard input",
-		more: `A value is JSON, checked by the topic's codec before it is sent; the partition is
-the one that Java's producers choose. A line is a key and a value, with a tab
-between them, or else the first space: "tables scan" prints such lines. A bad
+		more: `A value is JSON, checked by the topic's codec before it is sent, and sent as it
+is; a field that the topic's type does not know is named in a warning. The
+partition is the one that Java's producers choose. A line is a key, a tab, and a
+value: "tables scan" prints such lines, and "tables watch" such as --null reads.
+In a key \n, \t, \r and \xNN are what does not print, and \\ is a backslash. A bad
 line ends it; what stands before is sent.`,
 		flags: func(f *flag.FlagSet) {
-			f.BoolVar(&null, "null", false, "send tombstones: there is a KEY and no VALUE")
+			f.BoolVar(&lines.null, "null", false, "a tombstone: KEY has no VALUE; of lines, those without a value, or with null")
+			f.StringVar(&lines.separator, "key-separator", "\t", "`text` between key and value of a line; \\t is a tab")
+			f.BoolVar(&lines.noKey, "no-key", false, "send records without a key: there is no KEY, a line is a value")
 		},
-		run: func(ctx context.Context, args []string) error { return s.send(ctx, args, null) },
+		run: func(ctx context.Context, args []string) error { return s.send(ctx, args, lines) },
 	}
 }
 
-func (s *session) send(ctx context.Context, args []string, null bool) error {
+// A lineFormat is how a record is typed.
+type lineFormat struct {
+	null, noKey bool
+	separator   string
+}
+
+// A recordReader reads records for one topic, and says once which fields are
+// not known.
+type recordReader struct {
+	lineFormat
+	topic   string
+	topo    *topology.Topology
+	unknown map[string]bool
+	warn    func(text string)
+}
+
+func (s *session) send(ctx context.Context, args []string, format lineFormat) error {
 	switch n := len(args); {
+	case format.null && format.noKey:
+		return usage("--null, --no-key: a record has a key or a value")
+	case format.noKey && (n < 1 || n > 2):
+		return usage("got %d arguments, want TOPIC VALUE --no-key, or TOPIC --no-key and lines", n)
 	case n < 1 || n > 3:
 		return usage("got %d arguments, want TOPIC, TOPIC KEY VALUE or TOPIC KEY --null", n)
-	case n == 3 && null:
+	case n == 3 && format.null:
 		return usage("--null: there is a value, too")
-	case n == 2 && !null:
+	case n == 2 && !format.null && !format.noKey:
 		return usage("a value is missing; --null sends a tombstone")
+	case n > 1 && s.parser.typed["key-separator"]:
+		return usage("--key-separator is for lines")
+	case format.noKey && s.parser.typed["key-separator"]:
+		return usage("--key-separator, --no-key: there is no key")
+	}
+	var err error
+	if format.separator, err = unescape(format.separator); err != nil || format.separator == "" {
+		return usage("--key-separator: want a text that stands between key and value, such as : or \\t")
 	}
 	topo, err := s.topology()
 	if err != nil {
 		return err
 	}
-	topic := args[0]
-	parse := func(key string, value []byte) (topology.Raw, error) {
-		r, err := topo.Parse(topic, key, value)
-		if err == nil && value != nil && r.Value == nil {
-			err = errors.New("null is a tombstone: say --null")
-		}
-		r.Topic = topic
-		return r, err
-	}
-	if err := isTopic(topo, topic); err != nil {
+	if err := isTopic(topo, args[0]); err != nil {
 		return err
 	}
+	in := &recordReader{lineFormat: format, topic: args[0], topo: topo, unknown: map[string]bool{}, warn: func(text string) { s.note(text) }}
 
 	// What is typed is checked before anything is sent.
 	var one topology.Raw
-	if len(args) > 1 {
-		var value []byte
-		if !null {
-			value = []byte(args[2])
-		}
-		if one, err = parse(args[1], value); err != nil {
-			return err
-		}
+	switch {
+	case len(args) == 3:
+		one, err = in.record(args[1], []byte(args[2]))
+	case len(args) == 2 && format.noKey:
+		one, err = in.record("", []byte(args[1]))
+	case len(args) == 2:
+		one, err = in.record(args[1], nil)
+	}
+	if err != nil {
+		return err
 	}
 	client, err := s.kafka()
 	if err != nil {
@@ -78,17 +104,57 @@ func (s *session) send(ctx context.Context, args []string, null bool) error {
 	if len(args) > 1 {
 		err = out.send(ctx, one)
 	} else {
-		err = s.sendLines(ctx, out, null, parse)
+		err = s.sendLines(ctx, out, in)
 	}
 	if closed := out.close(); closed != nil {
 		err = closed // the first one, of which the other may be a consequence
 	}
-	fmt.Fprintf(s.stderr, "%s to %s\n", counted(out.acked.Load(), "record sent", "records sent"), topic)
+	s.note(fmt.Sprintf("%s to %s", counted(out.acked.Load(), "record sent", "records sent"), in.topic))
 	return err
 }
 
+// record makes a record of a key, as it is typed, and a value, nil for a tombstone.
+func (in *recordReader) record(key string, value []byte) (r topology.Raw, err error) {
+	errNull := errors.New(`null is a tombstone: say --null; a text is "null", with quotes`)
+	if string(bytes.TrimSpace(value)) == "null" {
+		return r, errNull
+	}
+	if in.noKey {
+		r.Value, err = in.topo.ParseValue(in.topic, value)
+	} else if key, err = unescape(key); err == nil {
+		r, err = in.topo.Parse(in.topic, key, value)
+	}
+	if err == nil && value != nil && r.Value == nil {
+		err = errNull
+	}
+	if err != nil {
+		return topology.Raw{}, err
+	}
+	if unknown := in.topo.UnknownField(in.topic, value); unknown != nil && !in.unknown[unknown.Error()] {
+		in.unknown[unknown.Error()] = true
+		in.warn(fmt.Sprintf("warning: %v: it is sent, and whoever reads the record with this program's type passes over it", unknown))
+	}
+	r.Topic = in.topic
+	return r, nil
+}
+
+// line makes a record of a line.
+func (in *recordReader) line(text string) (topology.Raw, error) {
+	if in.noKey {
+		return in.record("", []byte(text))
+	}
+	key, value, ok := strings.Cut(text, in.separator)
+	switch {
+	case in.null && (!ok || strings.TrimSpace(value) == "null"):
+		return in.record(key, nil)
+	case !ok:
+		return topology.Raw{}, fmt.Errorf("%q has a key and no value behind %q; --null sends tombstones, --no-key values, --key-separator names another separator", text, in.separator)
+	}
+	return in.record(key, []byte(value))
+}
+
 // sendLines sends a record for each line. A bad line ends it.
-func (s *session) sendLines(ctx context.Context, out *sender, null bool, parse func(string, []byte) (topology.Raw, error)) error {
+func (s *session) sendLines(ctx context.Context, out *sender, records *recordReader) error {
 	type line struct {
 		text []byte
 		err  error
@@ -119,11 +185,7 @@ func (s *session) sendLines(ctx context.Context, out *sender, null bool, parse f
 			return fmt.Errorf("line %d: %w", n, l.err)
 		}
 		if text := bytes.TrimRight(l.text, "\r\n"); len(text) > 0 {
-			key, value, err := divide(text, null)
-			if err != nil {
-				return fmt.Errorf("line %d: %w", n, err)
-			}
-			r, err := parse(key, value)
+			r, err := records.line(string(text))
 			if err != nil {
 				return fmt.Errorf("line %d: %w", n, err)
 			}
@@ -135,22 +197,6 @@ func (s *session) sendLines(ctx context.Context, out *sender, null bool, parse f
 			return nil
 		}
 	}
-}
-
-// divide takes a line apart at its first tab, or else at its first space. With
-// null the whole line is a key.
-func divide(line []byte, null bool) (key string, value []byte, err error) {
-	if null {
-		return string(line), nil, nil
-	}
-	before, after, ok := bytes.Cut(line, []byte("\t"))
-	if !ok {
-		before, after, ok = bytes.Cut(line, []byte(" "))
-	}
-	if !ok {
-		return "", nil, fmt.Errorf("%q has a key and no value; --null sends tombstones", line)
-	}
-	return string(before), after, nil
 }
 
 // isTopic refuses names that are not a topic of the topology, as a store's.

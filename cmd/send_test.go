@@ -40,20 +40,34 @@ func TestSend(t *testing.T) {
 	}{
 		{"", []string{"k", `{"n":1}`}, 0, "1 record sent"},
 		{"", []string{"k", "--null"}, 0, "1 record sent"},
-		{"a\t{\"n\":2}\n\nb {\"n\": 3}\r\nc d\t{\"n\":4}", nil, 0, "3 records sent"},
+		{"a\t{\"n\":2}\n\nb\t{\"n\": 3}\r\nc d\t{\"n\":4}", nil, 0, "3 records sent"},
 		{"a\nb c\n", []string{"--null"}, 0, "2 records sent"},
-		{"a {\"n\":5}\nb {\"n\":\n", nil, 1, "line 2: topic \"counts\": value"},
+		{"a\t{\"n\":5}\nb\t{\"n\":\n", nil, 1, "line 2: topic \"counts\": value"},
 		{"a\n", nil, 1, "line 1: \"a\" has a key and no value"},
+		{"the quick brown fox\n", nil, 1, "has a key and no value"},
+		{"u\t{\"n\": 1,\"new\":[1,2]}\nu2\t{\"new\":1}\n", nil, 0, `warning: unknown field "new"`},
+		{"e:f:{\"n\":6}\n", []string{"--key-separator", ":f:"}, 0, "1 record sent"},
+		{"x\\n\\xfb\t{\"n\":7}\n", nil, 0, "1 record sent"},
+		{"", []string{`y\x00`, `{"n":8}`}, 0, "1 record sent"},
+		{"t\tnull\nt2\t{\"n\":9}\n", []string{"--null"}, 0, "2 records sent"},
+		{"t\tnull\n", nil, 1, "null is a tombstone"},
+		{"{\"n\":10}\n{\"n\":11}\n", []string{"--no-key"}, 0, "2 records sent"},
+		{"", []string{`{"n":12}`, "--no-key"}, 0, "1 record sent"},
 	} {
 		if code, stderr := send(c.stdin, c.args...); code != c.code || !strings.Contains(stderr, c.want) {
 			t.Errorf("%q %q: exit %d, %s", c.stdin, c.args, code, stderr)
 		}
 	}
+	keyless := 0
 	got := map[string]string{}
 	for partition := range int32(3) {
 		err := readPartition(t.Context(), client, "counts", partition, func(r topology.Raw) error {
-			if p := topology.Partition(r.Key, 3); p != r.Partition {
+			if p := topology.Partition(r.Key, 3); p != r.Partition && r.Key != nil {
 				t.Errorf("%s is in partition %d, want %d", r.Key, r.Partition, p)
+			}
+			if r.Key == nil {
+				keyless++
+				return nil
 			}
 			got[string(r.Key)] += string(r.Value) + ";"
 			return nil
@@ -62,7 +76,11 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]string{"k": `{"n":1};;`, "a": `{"n":2};;{"n":5};`, "b": `{"n":3};`, "c d": `{"n":4};`, "b c": ";"}
+	want := map[string]string{"k": `{"n":1};;`, "a": `{"n":2};;{"n":5};`, "b": `{"n": 3};`, "c d": `{"n":4};`, "b c": ";",
+		"u": `{"n": 1,"new":[1,2]};`, "u2": `{"new":1};`, "e": `{"n":6};`, "x\n\xfb": `{"n":7};`, "y\x00": `{"n":8};`, "t": ";", "t2": `{"n":9};`}
+	if keyless != 3 {
+		t.Errorf("%d records have no key, want 3", keyless)
+	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

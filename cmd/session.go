@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -41,16 +42,20 @@ type command struct {
 func (s *session) main(args []string, signals <-chan os.Signal) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	run, err := s.command(args)
+	if err != nil {
+		return s.end(err, nil)
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx, args) }()
+	go func() { ended <- run(ctx) }()
 	var first os.Signal
 	for {
 		select {
 		case err := <-ended:
-			return report(s.stderr, s.name, err, first)
+			return s.end(err, first)
 		case signal := <-signals:
 			if first != nil {
-				return exitSignal(signal)
+				return s.end(errAgain, signal)
 			}
 			first = signal
 			cancel()
@@ -58,32 +63,74 @@ func (s *session) main(args []string, signals <-chan os.Signal) int {
 	}
 }
 
-// run finds the command, which may stand behind flags, and runs it.
-func (s *session) run(ctx context.Context, args []string) error {
+// errAgain means that a second signal did not wait for the end.
+var errAgain = fmt.Errorf("not everything was ended: %w", context.Canceled)
+
+// end says how the command ended, and returns the exit code.
+func (s *session) end(err error, signal os.Signal) int {
+	var text bytes.Buffer
+	code := report(&text, s.name, err, signal)
+	_, command, _ := strings.Cut(s.name, " ")
+	told := strings.TrimSpace(text.String())
+	if s.settings.logFormat != "json" {
+		if told != "" {
+			fmt.Fprintln(s.stderr, told)
+		}
+		told = ""
+	}
+	if command != "run" && told == "" {
+		return code
+	}
+	log, attributes := s.settings.logger(s.stderr), []any{"command", command, "exit_code", code}
+	if signal != nil {
+		attributes = append(attributes, "signal", signal.String())
+	}
+	if told != "" {
+		attributes = append(attributes, "error", told)
+	}
+	if code == 0 {
+		log.Info("ended", attributes...)
+	} else {
+		log.Error("ended", attributes...)
+	}
+	return code
+}
+
+// note tells people something beside the command's output.
+func (s *session) note(text string) {
+	if s.settings.logFormat == "json" {
+		s.settings.logger(s.stderr).Info(text)
+		return
+	}
+	fmt.Fprintln(s.stderr, text)
+}
+
+// command finds the command, which may stand behind flags, and returns what runs it.
+func (s *session) command(args []string) (run func(context.Context) error, err error) {
 	general := flag.NewFlagSet(s.name, flag.ContinueOnError)
 	s.settings = settingsFrom(s.program.Config)
 	if err := s.define(general); err != nil {
-		return err
+		return nil, err
 	}
 	s.parser = newParser(general)
 	rest := s.parser.leading(args)
 	commands := s.commands()
 	if err := distinct(commands); err != nil {
-		return err
+		return nil, err
 	}
 	if len(rest) == 0 {
 		if s.parser.help {
-			return s.help(s.stdout, commands)
+			return func(context.Context) error { return s.help(s.stdout, commands) }, nil
 		}
 		if len(s.parser.wrong) > 0 {
-			return settingsError(s.parser.wrong)
+			return nil, settingsError(s.parser.wrong)
 		}
-		_ = s.help(s.stderr, commands)
-		return usage("which command?")
+		_ = s.overview(s.stderr, commands)
+		return nil, usage("which command? (%s help lists the flags, too)", s.name)
 	}
 	i := slices.IndexFunc(commands, func(c command) bool { return c.name == rest[0] })
 	if i < 0 {
-		return usage("there is no command %q%s (%s help lists them)", rest[0], suggestion(rest[0], names(commands)), s.name)
+		return nil, usage("there is no command %q%s (%s help lists them)", rest[0], suggestion(rest[0], names(commands)), s.name)
 	}
 	c := commands[i]
 	if c.flags != nil {
@@ -91,14 +138,14 @@ func (s *session) run(ctx context.Context, args []string) error {
 	}
 	given := s.parser.all(rest[1:])
 	if s.parser.help {
-		return s.helpFor(s.stdout, c)
+		return func(context.Context) error { return s.helpFor(s.stdout, c) }, nil
 	}
 	s.parser.environment(s.env)
-	if len(s.parser.wrong) > 0 {
-		return settingsError(s.parser.wrong)
-	}
 	s.name += " " + c.name
-	return c.run(ctx, given)
+	if len(s.parser.wrong) > 0 {
+		return nil, settingsError(s.parser.wrong)
+	}
+	return func(ctx context.Context) error { return c.run(ctx, given) }, nil
 }
 
 // define makes the flags that every command has.

@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -80,6 +81,8 @@ func TestSession(t *testing.T) {
 		{"help send", 0, "--null", ""},
 		{"send -h", 0, "Usage: counter send TOPIC", ""},
 		{"version", 0, "tidemark ", ""},
+		{"version -o json", 0, `"tidemark": "`, ""},
+		{"version now", 2, "", "got 1 arguments"},
 		{"topology", 0, "topic counts", ""},
 		{"topology -o json", 0, `"inputs": [`, ""},
 		{"-o json topology", 0, `"inputs": [`, ""},
@@ -87,17 +90,30 @@ func TestSession(t *testing.T) {
 		{"topology mermade", 2, "", `did you mean "mermaid"?`},
 		{"topology diff", 2, "", "want OLD.json"},
 		{"topology diff nowhere.json", 1, "", "nowhere.json: no such file"},
-		{"topology -o yaml", 2, "", `--o: "yaml": want one of table, json`},
+		{"topology -o yaml", 2, "", `: -o: "yaml": want one of table, json`},
 		{"own a -redis x b --state-dir s", 1, "", `done with ["a" "b"]`},
 		{"run --session-timeout 1s --advertise x", 2, "", "2 settings are wrong:\n  --advertise: \"x\" is not host:port\n  --session-timeout: 1s"},
 		{"send", 2, "", "want TOPIC"},
 		{"send counts k", 2, "", "a value is missing"},
 		{"send count k {}", 2, "", `did you mean "counts"?`},
 		{`send counts k {"n":"x"}`, 1, "", `topic "counts": value`},
-		{"send counts k null", 1, "", "counts"},
+		{"send counts k null", 1, "", "null is a tombstone"},
 		{"tables gt x", 2, "", `did you mean "get"?`},
 		{"tables get x", 2, "", "want TABLE KEY"},
-		{"tables --prefix x", 2, "", "--prefix is for scan"},
+		{"tables --prefix x", 2, "", `--prefix is not for "tables list"`},
+		{"tables get latest k --from a", 2, "", `--from is not for "tables get"`},
+		{"tables scan latest --since 0", 2, "", `--since is not for "tables scan"`},
+		{"tables watch latest --limit 1", 2, "", `--limit is not for "tables watch"`},
+		{"tables scan latest --limit -1", 2, "", "--limit: -1 is negative"},
+		{`tables get latest a\q`, 2, "", `a backslash is written as \\`},
+		{"tables get --help", 0, "tables get TABLE KEY ", ""},
+		{"tables -x", 2, "", ": -x: there is no such flag"},
+		{"tables -o", 2, "", ": -o: a value is missing"},
+		{"send counts a {} --key-separator :", 2, "", "--key-separator is for lines"},
+		{"send counts --no-key --key-separator :", 2, "", "there is no key"},
+		{"send counts k --null --no-key", 2, "", "a record has a key or a value"},
+		{"send counts a b --no-key", 2, "", "want TOPIC VALUE --no-key"},
+		{"send counts --key-separator=", 2, "", "--key-separator: want a text"},
 		{"status --addr=", 2, "", "which instance"},
 		{"status --addr localhost:1", 1, "", "nothing listens at localhost:1"},
 	} {
@@ -138,5 +154,45 @@ func TestReport(t *testing.T) {
 		if code := report(&bytes.Buffer{}, "x", c.err, c.signal); code != c.code {
 			t.Errorf("%v: exit %d, want %d", c.err, code, c.code)
 		}
+	}
+}
+
+// Without a command the last lines are what to type, not all the flags.
+func TestUsageIsShort(t *testing.T) {
+	code, stdout, stderr := invoke(t, program(), "")
+	if code != 2 || stdout != "" || !strings.Contains(stderr, "own THING") || strings.Contains(stderr, "--commit-interval") {
+		t.Errorf("exit %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}
+
+// With --log-format json every line is JSON, whatever ends the command.
+func TestLogsAreJSON(t *testing.T) {
+	for args, code := range map[string]int{
+		"run --session-timeout 1s": 2,
+		"run --nonsense":           2,
+		"run --brokers localhost:1 --start-timeout 100ms --addr localhost:0": 1,
+		"status --addr localhost:1": 1,
+		"tables get latest":         2,
+		"own a":                     1,
+	} {
+		got, _, stderr := invoke(t, program(), "", append(strings.Fields(args), "--log-format", "json", "--state-dir", t.TempDir())...)
+		last := map[string]any{}
+		for line := range strings.Lines(stderr) {
+			last = map[string]any{}
+			if err := json.Unmarshal([]byte(line), &last); err != nil {
+				t.Errorf("%s: %q: %v", args, line, err)
+			}
+		}
+		if got != code || last["msg"] != "ended" || last["exit_code"] != float64(code) || last["error"] == nil {
+			t.Errorf("%s: exit %d, %s", args, got, stderr)
+		}
+	}
+}
+
+func TestReportHasNoControlCharacters(t *testing.T) {
+	var text bytes.Buffer
+	report(&text, "x", errors.New("a\x1b[31m\u009b\nb"), nil)
+	if got := text.String(); got != "x: a\uFFFD[31m\uFFFD\nb\n" {
+		t.Errorf("got %q", got)
 	}
 }

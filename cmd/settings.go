@@ -47,7 +47,8 @@ func (s *settings) define(f *flag.FlagSet) {
 	f.Var((*list)(&c.Brokers), "brokers", "`addresses` at which Kafka is first reached, with commas between them")
 	f.StringVar(&c.StateDir, "state-dir", c.StateDir, "`directory` of the tables and of the instance's identity (default ./<application>-state)")
 	f.StringVar(&s.address, "addr", "localhost:9610", "`address` at which the instance is seen and asked; empty for none")
-	f.StringVar(&c.Advertise, "advertise", c.Advertise, "`address` of the view for other instances")
+	f.StringVar(&c.Advertise, "advertise", c.Advertise, "`address` of the view for other instances (default --addr, if it is one address)")
+	f.Var((*list)(&c.Hosts), "hosts", "`names`, with commas between them, under which the view is asked beside localhost and --advertise; * for any")
 	f.Var(oneOf(&c.Guarantee, []string{"exactly-once", "at-least-once"}, processor.ExactlyOnce, processor.AtLeastOnce), "guarantee", "what a crash may do: `exactly-once|at-least-once`")
 	f.DurationVar(&c.CommitInterval, "commit-interval", c.CommitInterval, "longest `time` between commits")
 	f.DurationVar(&c.MaxTaskIdle, "max-task-idle", c.MaxTaskIdle, "`time` to wait for an input that has run dry, if a task has several; below 0 to wait for none")
@@ -72,10 +73,16 @@ func (s *settings) processor(topo *topology.Topology, log io.Writer) processor.C
 	if s.onBad != 0 {
 		c.Policies = topology.Policies{Decode: s.onBad, Process: s.onBad, Write: s.onBad}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(s.handler(log))
-	}
+	c.Logger = s.logger(log)
 	return c
+}
+
+// logger is where the command says what it does.
+func (s *settings) logger(w io.Writer) *slog.Logger {
+	if s.config.Logger != nil {
+		return s.config.Logger
+	}
+	return slog.New(s.handler(w))
 }
 
 func (s *settings) handler(w io.Writer) slog.Handler {

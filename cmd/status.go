@@ -54,18 +54,18 @@ func (s *session) status(ctx context.Context, args []string) error {
 func writeStatus(w io.Writer, s processor.Status) error {
 	fmt.Fprintf(w, "%s %s is %s\n", s.Application, s.Instance, s.State)
 	if s.Err != "" {
-		fmt.Fprintf(w, "  %s\n", s.Err)
+		fmt.Fprintf(w, "  %s\n", plain(s.Err))
 	}
 	for _, wait := range s.Waiting {
-		fmt.Fprintf(w, "  %s\n", wait)
+		fmt.Fprintf(w, "  %s\n", plain(wait.String()))
 	}
 	c := s.Counts
 	fmt.Fprintf(w, "%s, %s, %s, %s\n",
 		counted(c.Records, "record", "records"), counted(c.Rows, "row", "rows"),
 		counted(c.SinkRows, "row to sinks", "rows to sinks"), counted(c.Commits, "commit", "commits"))
 	if c.Dropped+c.Skipped+c.DeadLetters > 0 {
-		fmt.Fprintf(w, "left out: %s without a key or value, or too late, %s skipped, %s to the dead letters\n",
-			grouped(c.Dropped), grouped(c.Skipped), grouped(c.DeadLetters))
+		fmt.Fprintf(w, "left out: %s without a key, %s without a value, %s too late, %s skipped, %s to the dead letters\n",
+			grouped(c.DroppedNoKey), grouped(c.DroppedNoValue), grouped(c.DroppedLate), grouped(c.Skipped), grouped(c.DeadLetters))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "\nTASK\tTABLE\tSTATE\tCOMMITTED\tTO PROCESS\tTO RESTORE\tSINKS")
@@ -77,7 +77,7 @@ func writeStatus(w io.Writer, s processor.Status) error {
 			}
 			sinks += fmt.Sprintf("%s: %s to write", sink.Sink, grouped(sink.Lag))
 			if sink.Err != "" {
-				sinks += " (" + sink.Err + ")"
+				sinks += " (" + plain(sink.Err) + ")"
 			}
 		}
 		committed := ""
@@ -93,7 +93,7 @@ func writeStatus(w io.Writer, s processor.Status) error {
 		fmt.Fprintln(t, "\nGLOBAL TABLE\tSTATE\tTOPIC\tTO READ\tTO RESTORE\t")
 	}
 	for _, g := range s.Globals {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", g.Table, g.State, g.Topic, grouped(g.Lag), grouped(g.Restore), g.Err)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", g.Table, g.State, g.Topic, grouped(g.Lag), grouped(g.Restore), plain(g.Err))
 	}
 	return t.Flush()
 }

@@ -19,14 +19,14 @@ func TestWriteStatus(t *testing.T) {
 	other.Table, other.Sinks = "sums", nil
 	s := processor.Status{Application: "app", State: processor.Running, Tasks: []processor.TaskStatus{task, other}}
 	s.Globals = []processor.GlobalStatus{{Table: "all", Topic: "facts", State: processor.Restoring, Restore: 5, Lag: 1234, Err: "afar"}}
-	s.Counts.Dropped = 2
+	s.Counts.Dropped, s.Counts.DroppedLate = 2, 2
 	var out bytes.Buffer
 	if err := writeStatus(&out, s); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"left out: 2 without a key or value, or too late, 0 skipped",
+		"left out: 0 without a key, 0 without a value, 2 too late, 0 skipped",
 		"app-rows/1 rows running in/1@3, names/1@4 7 0 redis: 1,234 to write (away)",
 		"app-rows/1 sums running in/1@3, names/1@4 7 0",
 		"all restoring facts 1,234 5 afar",

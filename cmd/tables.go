@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/tidemark-dev/tidemark/codec"
 )
 
 // page is the most rows that one request returns.
@@ -18,17 +20,30 @@ const page = 10_000
 
 // A row is one of a table, as an instance tells it.
 type row struct {
-	Key       string          `json:"key"`
+	Key       keyText         `json:"key"`
 	Value     json.RawMessage `json:"value,omitempty"`
 	Deleted   bool            `json:"deleted,omitempty"`
 	Partition int32           `json:"partition"`
 	Offset    int64           `json:"offset"`
 }
 
-// A scan is what is asked of a table.
+// A keyText is a key's text, which may hold any bytes.
+type keyText string
+
+func (k keyText) MarshalJSON() ([]byte, error) { return codec.Quote(string(k)), nil }
+
+func (k *keyText) UnmarshalJSON(quoted []byte) error {
+	text, err := codec.Unquote(quoted)
+	*k = keyText(text)
+	return err
+}
+
+// A scan is what is asked of a table: rows by key, or the windows of one key.
 type scan struct {
-	prefix, from string
-	limit        int
+	key              *string
+	prefix, from, to string
+	since, until     string
+	limit            int
 }
 
 func (s *session) tablesCommand() command {
@@ -36,55 +51,81 @@ func (s *session) tablesCommand() command {
 	return command{
 		name: "tables", args: "[get TABLE KEY | scan TABLE | watch TABLE]",
 		help: "list the tables, get a row, print rows, or follow the changes",
-		more: `Asks the instance at --addr, which asks others for what it does not have. Rows
-are printed by key, as lines that send reads.`,
+		more: `Asks the instance at --addr, which asks others for what it does not have.
+
+  tables                   the tables, and what of them is at the instance
+  tables get TABLE KEY     the value of a row; of a windowed table, whose KEY is
+                           given without a window, all windows of the key as rows
+  tables scan TABLE        rows by key
+  tables watch TABLE       rows, and then every change; a deleted row is null
+
+Rows are printed as lines that send reads: the key, a tab, and the value. In a key,
+printed or typed, \n, \t, \r and \xNN are what does not print, and \\ is a backslash.`,
 		flags: func(f *flag.FlagSet) {
 			f.StringVar(&what.prefix, "prefix", "", "scan: only rows whose `key` begins so")
 			f.StringVar(&what.from, "from", "", "scan: only rows from this `key` on")
-			f.IntVar(&what.limit, "limit", 100, "scan: `number` of rows, 0 for all")
+			f.StringVar(&what.to, "to", "", "scan: only rows before this `key`")
+			f.StringVar(&what.since, "since", "", "get: only windows that begin at this `time` or later; RFC 3339, or milliseconds since 1970")
+			f.StringVar(&what.until, "until", "", "get: only windows that begin before this `time`")
+			f.IntVar(&what.limit, "limit", 100, "scan, get of windows: `number` of rows, 0 for all")
 		},
-		run: func(ctx context.Context, args []string) error {
-			r, err := s.remote()
-			if err != nil {
-				return err
-			}
-			if len(args) == 0 {
-				args = []string{"list"}
-			}
-			for _, name := range []string{"prefix", "from", "limit"} {
-				if s.parser.given[name] && args[0] != "scan" {
-					return usage("--%s is for scan", name)
-				}
-			}
-			sub, args := args[0], args[1:]
-			switch sub {
-			case "list":
-				if err := arguments(args, 0, 0, "none"); err != nil {
-					return err
-				}
-				return s.listTables(ctx, r)
-			case "get":
-				if err := arguments(args, 2, 2, "TABLE KEY"); err != nil {
-					return err
-				}
-				return s.getRow(ctx, r, args[0], args[1])
-			case "scan":
-				if err := arguments(args, 1, 1, "TABLE"); err != nil {
-					return err
-				}
-				if what.limit < 0 {
-					return usage("--limit: %d is negative", what.limit)
-				}
-				return s.scanRows(ctx, r, args[0], what)
-			case "watch":
-				if err := arguments(args, 1, 1, "TABLE"); err != nil {
-					return err
-				}
-				return s.watchRows(ctx, r, args[0])
-			}
-			return usage("there is no \"tables %s\"%s", sub, suggestion(sub, []string{"list", "get", "scan", "watch"}))
-		},
+		run: func(ctx context.Context, args []string) error { return s.tables(ctx, args, what) },
 	}
+}
+
+// tables runs one of the command's parts.
+func (s *session) tables(ctx context.Context, args []string, what scan) error {
+	if len(args) == 0 {
+		args = []string{"list"}
+	}
+	part, ok := map[string]struct {
+		arguments int
+		want      string
+		flags     []string
+	}{
+		"list":  {0, "none", nil},
+		"get":   {2, "TABLE KEY", []string{"since", "until", "limit"}},
+		"scan":  {1, "TABLE", []string{"prefix", "from", "to", "limit"}},
+		"watch": {1, "TABLE", nil},
+	}[args[0]]
+	if !ok {
+		return usage("there is no \"tables %s\"%s", args[0], suggestion(args[0], []string{"list", "get", "scan", "watch"}))
+	}
+	for _, name := range []string{"prefix", "from", "to", "since", "until", "limit"} {
+		if s.parser.typed[name] && !slices.Contains(part.flags, name) {
+			return usage("--%s is not for \"tables %s\"", name, args[0])
+		}
+	}
+	if err := arguments(args[1:], part.arguments, part.arguments, part.want); err != nil {
+		return err
+	}
+	if what.limit < 0 {
+		return usage("--limit: %d is negative", what.limit)
+	}
+	for _, key := range []*string{&what.prefix, &what.from, &what.to} {
+		var err error
+		if *key, err = unescape(*key); err != nil {
+			return &failure{exitUsage, err}
+		}
+	}
+	r, err := s.remote()
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "list":
+		return s.listTables(ctx, r)
+	case "get":
+		key, err := unescape(args[2])
+		if err != nil {
+			return &failure{exitUsage, err}
+		}
+		what.key = &key
+		return s.getRow(ctx, r, args[1], what)
+	case "scan":
+		return s.scanRows(ctx, r, args[1], what)
+	}
+	return s.watchRows(ctx, r, args[1])
 }
 
 func (s *session) listTables(ctx context.Context, r remote) error {
@@ -114,21 +155,32 @@ func (s *session) listTables(ctx context.Context, r remote) error {
 	return t.Flush()
 }
 
-func (s *session) getRow(ctx context.Context, r remote, table, key string) error {
-	res, err := r.get(ctx, tablePath(table), url.Values{"key": {key}})
+// getRow prints the value of a row, or the windows of a key: which of them it is,
+// the instance knows.
+func (s *session) getRow(ctx context.Context, r remote, table string, what scan) error {
+	if s.parser.typed["limit"] { // only windows have one
+		return s.scanRows(ctx, r, table, what)
+	}
+	q := url.Values{"key": {*what.key}}
+	what.bound(q)
+	res, err := r.get(ctx, tablePath(table), q)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
+	if res.Header.Get("Content-Type") == "application/x-ndjson" {
+		res.Body.Close()
+		return s.scanRows(ctx, r, table, what)
+	}
 	value, err := io.ReadAll(res.Body)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.address, err)
 	}
 	if s.settings.output != "json" {
-		_, err = s.stdout.Write(value)
+		_, err = fmt.Fprint(s.stdout, printable(value))
 		return err
 	}
-	found := row{Key: key, Value: value}
+	found := row{Key: keyText(*what.key), Value: value}
 	partition, _ := strconv.ParseInt(res.Header.Get("Tidemark-Partition"), 10, 32)
 	found.Partition = int32(partition)
 	found.Offset, _ = strconv.ParseInt(res.Header.Get("Tidemark-Offset"), 10, 64)
@@ -140,31 +192,49 @@ func (s *session) getRow(ctx context.Context, r remote, table, key string) error
 func (s *session) scanRows(ctx context.Context, r remote, table string, what scan) error {
 	more, err := r.scan(ctx, table, what, s.printRow)
 	if err == nil && more != nil {
-		fmt.Fprintf(s.stderr, "There are more, from --from %q on; --limit 0 prints all.\n", *more)
+		hint := "--limit 0 prints all"
+		if what.key == nil {
+			hint = fmt.Sprintf("--from '%s' goes on, %s", strings.ReplaceAll(escape(*more), "'", `'\''`), hint)
+		}
+		s.note("There are more: " + hint + ".")
 	}
 	return err
 }
 
+// bound adds the bounds of windows to a query.
+func (what scan) bound(q url.Values) {
+	for name, text := range map[string]string{"since": what.since, "until": what.until} {
+		if text != "" {
+			q.Set(name, text)
+		}
+	}
+}
+
 // scan calls each for rows by key, and returns the key of the next one, if there is one.
 func (r remote) scan(ctx context.Context, table string, what scan, each func(line json.RawMessage) error) (more *string, err error) {
-	left := what.limit
-	for {
+	for left := what.limit; ; {
 		size := page
 		if what.limit > 0 {
 			size = min(size, left)
 		}
 		q := url.Values{"limit": {strconv.Itoa(size)}}
-		if what.prefix != "" {
-			q.Set("prefix", what.prefix)
+		for name, text := range map[string]string{"prefix": what.prefix, "from": what.from, "to": what.to} {
+			if text != "" {
+				q.Set(name, text)
+			}
 		}
-		if what.from != "" {
-			q.Set("from", what.from)
+		if what.key != nil {
+			q.Set("key", *what.key)
 		}
+		what.bound(q)
 		res, err := r.get(ctx, tablePath(table), q)
 		if err != nil {
 			return nil, err
 		}
-		err = r.lines(res.Body, each)
+		err = r.lines(res.Body, func(line json.RawMessage) error {
+			left--
+			return each(line)
+		})
 		res.Body.Close()
 		if err != nil {
 			return nil, err
@@ -176,7 +246,7 @@ func (r remote) scan(ctx context.Context, table string, what scan, each func(lin
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.address, err)
 		}
-		if left -= size; what.limit > 0 && left == 0 {
+		if what.limit > 0 && left <= 0 {
 			return &next, nil
 		}
 		what.from = next
@@ -210,9 +280,9 @@ func (s *session) printRow(line json.RawMessage) error {
 		return err
 	}
 	if x.Deleted {
-		x.Value = json.RawMessage("(deleted)")
+		x.Value = json.RawMessage("null")
 	}
-	_, err := fmt.Fprintf(s.stdout, "%s\t%s\n", x.Key, x.Value)
+	_, err := fmt.Fprintf(s.stdout, "%s\t%s\n", escape(string(x.Key)), printable(x.Value))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -33,6 +34,18 @@ func TestTables(t *testing.T) {
 			fmt.Fprintf(w, "{\"key\":%q,\"value\":{\"n\":2}}\n{\"error\":\"because\",\"code\":\"restoring\"}\n", q.Get("from"))
 		}
 	})
+	mux.HandleFunc("/v1/tables/hourly", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		switch q := r.URL.Query(); {
+		case q.Get("key") != "a\n" || q.Get("since") != "2026-11-25T08:00:00Z":
+			problem(w, 404, "no_such_key")
+		case q.Get("from") == "":
+			w.Header().Set("Tidemark-Next", "n+2")
+			fmt.Fprintln(w, `{"key":"n\t1","value":1,"partition":3,"offset":9}`)
+		case q.Get("from") == "n 2":
+			fmt.Fprintln(w, `{"key":"n 2\udcfb","value":2,"partition":3,"offset":9}`)
+		}
+	})
 	mux.HandleFunc("/v1/tables/elsewhere", func(w http.ResponseWriter, _ *http.Request) { problem(w, 421, "elsewhere") })
 	mux.HandleFunc("/v1/tables/restoring", func(w http.ResponseWriter, _ *http.Request) { problem(w, 503, "restoring") })
 	mux.HandleFunc("/v1/status", func(w http.ResponseWriter, _ *http.Request) {
@@ -49,6 +62,9 @@ func TestTables(t *testing.T) {
 		{[]string{"tables", "get", "-o", "json", "latest", "a b"}, 0, `{"key":"a b","value":{"n":1},"partition":3,"offset":9}` + "\n"},
 		{[]string{"tables", "get", "latest", "b"}, 3, ""},
 		{[]string{"tables", "get", "elsewhere", "b"}, 1, ""},
+		{[]string{"tables", "get", "hourly", `a\n`, "--since", "2026-11-25T08:00:00Z"}, 0, `n\t1` + "\t1\n" + `n 2\xfb` + "\t2\n"},
+		{[]string{"tables", "get", "hourly", `a\n`, "--since", "2026-11-25T08:00:00Z", "--limit", "2"}, 0, `n\t1` + "\t1\n" + `n 2\xfb` + "\t2\n"},
+		{[]string{"tables", "get", "hourly", `a\n`}, 3, ""},
 		{[]string{"tables", "get", "restoring", "b"}, 5, ""},
 		{[]string{"tables", "get", "other program", "b"}, 1, ""},
 		{[]string{"tables", "scan", "latest", "--limit", "1"}, 0, "a b\t{\"n\":1}\n"},
@@ -62,5 +78,33 @@ func TestTables(t *testing.T) {
 	code, stdout, _ := invoke(t, program(), "", "status", "--addr", strings.TrimPrefix(server.URL, "http://"))
 	if code != 5 || !strings.Contains(stdout, "counter  is restoring") || !strings.Contains(stdout, "1,234") {
 		t.Errorf("status: exit %d, %s", code, stdout)
+	}
+}
+
+// What scan and watch print, send reads: byte for byte.
+func TestRowsAreReadBack(t *testing.T) {
+	topo, err := program().Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s := session{stdout: &out}
+	in := recordReader{lineFormat: lineFormat{separator: "\t", null: true}, topic: counts.Name, topo: topo, unknown: map[string]bool{}, warn: func(string) {}}
+	for _, key := range []string{"", "a b", "a\nb\tc\r", "x\xfb", "\xff\x00", `\`, `a\n`, "\u009b\u202e", "\uFFFD", "ü😀", `"q"`} {
+		for _, value := range []string{`{"n":1}`, `{"n":2,"s":"\u009b\n"}`, ""} {
+			out.Reset()
+			line := row{Key: keyText(key), Value: json.RawMessage(value), Deleted: value == ""}
+			text, err := json.Marshal(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.printRow(text); err != nil {
+				t.Fatal(err)
+			}
+			r, err := in.line(strings.TrimSuffix(out.String(), "\n"))
+			if err != nil || string(r.Key) != key || string(r.Value) != value {
+				t.Errorf("%q %s: printed as %q, read as %q %s, %v", key, value, &out, r.Key, r.Value, err)
+			}
+		}
 	}
 }

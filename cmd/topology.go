@@ -93,6 +93,10 @@ func (s *session) diff(topo *topology.Topology, file string) error {
 }
 
 func (s *session) writeDifferences(found []topology.Difference) error {
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(s.stdout, "no difference")
+		return err
+	}
 	t := tabwriter.NewWriter(s.stdout, 0, 0, 3, ' ', 0)
 	for _, d := range found {
 		fmt.Fprintf(t, "%s\t%s: %s\n", d.Level, d.What, d.Text)

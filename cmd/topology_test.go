@@ -32,7 +32,7 @@ func TestTopologyDiff(t *testing.T) {
 		stdout string // with spaces made one
 		stderr string
 	}{
-		{"the same", program(), "", "topology diff " + file, 0, "", ""},
+		{"the same", program(), "", "topology diff " + file, 0, "no difference", ""},
 		{"the same, for scripts", program(), "", "-o json topology diff " + file, 0, "[]", ""},
 		{
 			"changed", changed, "", "topology diff " + file, 4,
@@ -41,7 +41,7 @@ func TestTopologyDiff(t *testing.T) {
 				"safe group other: new: it reads counts from the start",
 			"counter topology: 2 differences are not safe\n",
 		},
-		{"standard input", program(), kept, "topology diff -", 0, "", ""},
+		{"standard input", program(), kept, "topology diff -", 0, "no difference", ""},
 		{
 			"a later version", program(), `{"version": 3}`, "topology diff -", 1, "",
 			"counter topology: standard input: old topology: it has version 3, and this program knows versions up to 1: build it with a newer tidemark\n",

@@ -45,7 +45,7 @@ func (d *demo) compare(ctx context.Context) (verdict, error) {
 		}
 	}
 	c := status.Counts
-	v.done = c.Records + c.Dropped + c.Skipped + c.DeadLetters
+	v.done = c.Records
 	if err := d.count(ctx, &v); err != nil {
 		return v, err
 	}
@@ -136,7 +136,7 @@ func (d *demo) rows(ctx context.Context, table string) (texts, error) {
 	_, err := d.remote.scan(ctx, table, scan{}, func(line json.RawMessage) error {
 		var r row
 		err := json.Unmarshal(line, &r)
-		found[r.Key] = string(r.Value)
+		found[string(r.Key)] = string(r.Value)
 		return err
 	})
 	return found, err

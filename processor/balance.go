@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
@@ -40,7 +41,8 @@ type subscription struct {
 	Sticky      []byte `json:"sticky"`
 	Owner       string `json:"owner,omitempty"` // what it marks partitions with
 	Advertise   string `json:"advertise,omitempty"`
-	Stop        string `json:"stop,omitempty"` // the application is to stop, and why
+	Tables      digest `json:"tables,omitempty"` // what it keeps, 0 in older versions
+	Stop        string `json:"stop,omitempty"`   // the application is to stop, and why
 }
 
 func newBalancer(m *member) *balancer {
@@ -54,7 +56,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise}
+	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
 		s.gate.Lock()
 		b.joining.Store(true)
@@ -91,7 +93,7 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 			b.verdict.Store(&s.Stop)
 		}
 		owned := ownedNumbers(m.OwnedPartitions)
-		if why := b.stranger(s.Application, m.Topics); why != "" {
+		if why := b.stranger(m.Topics, s); why != "" {
 			b.strangers[id] = why
 			for _, p := range owned {
 				foreign[p] = true
@@ -125,18 +127,30 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 }
 
 // stranger says why a member that reads these topics gets no partitions, "" if it
-// reads what this one reads. To share them out among both would take what belongs
-// together apart.
-func (b *balancer) stranger(application string, topics []string) string {
-	if own := b.member.topology.Application(); application != own {
+// reads and keeps what this one does. To share them out among both would take
+// what belongs together apart, or mix rows of two meanings.
+func (b *balancer) stranger(topics []string, s subscription) string {
+	const advice = "they run different versions of the topology: stop all of one before the other starts"
+	if own := b.member.topology.Application(); s.Application != own {
 		return fmt.Sprintf("the group's leader, %s, is of application %q, and this instance of %q: they would share the group and its tables: rename a store of one of them",
-			b.member.instance, own, application)
+			b.member.instance, own, s.Application)
 	}
 	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
-		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: they run different versions of the topology: stop all of one before the other starts",
-			b.member.instance, own, topics)
+		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: %s", b.member.instance, own, topics, advice)
+	}
+	if own := b.member.version(); s.Tables != 0 && s.Tables != own {
+		return fmt.Sprintf("the group's leader, %s, keeps other tables than this instance: %s", b.member.instance, advice)
 	}
 	return ""
+}
+
+// version tells the tables of one version of the topology from those of another.
+func (m *member) version() digest {
+	var all strings.Builder
+	for _, s := range m.group.Stores {
+		fmt.Fprintf(&all, "%q %q\n", s.Name, s.Meaning)
+	}
+	return digestOf(all.String())
 }
 
 // ownedNumbers are the numbers of the partitions that a member still has.

@@ -44,7 +44,7 @@ func TestClocksSurvive(t *testing.T) {
 		before := i.Status().Counts
 		c.produce(left.Name, minute(3))
 		eventually(t, func() error {
-			if n := i.Status().Counts; n.Records != before.Records+1 || n.Dropped != before.Dropped+dropped {
+			if n := i.Status().Counts; n.Records != before.Records+1 || n.DroppedLate != before.DroppedLate+dropped || n.Dropped != n.DroppedLate {
 				return fmt.Errorf("%d records, %d dropped", n.Records, n.Dropped)
 			}
 			return nil

@@ -59,6 +59,10 @@ type Config struct {
 	// Defaults to none: keys that live here are not found from there.
 	Advertise string
 
+	// Hosts are more names under which Handler is asked, as by a proxy; others than
+	// localhost, addresses and Advertise are refused. "*" takes any. Defaults to none.
+	Hosts []string
+
 	// Replication is for topics that tidemark creates. Defaults to the brokers'
 	// default.
 	Replication int

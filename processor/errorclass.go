@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -67,6 +68,9 @@ const grants = "grant it to this user (see \"Permissions\" in the documents), or
 // OffsetFetch, OffsetCommit, JoinGroup, SyncGroup, Heartbeat, LeaveGroup,
 // CreateTopics and DescribeConfigs can answer, by the protocol's documentation of Kafka 4.1.
 var verdicts = []verdict{
+	// A store. First, as damage often is the end of a file.
+	{store.ErrDamaged, storeError, ""}, // the store has noted it, and is wiped when it is opened
+
 	// The set-up.
 	{sarama.ErrTopicAuthorizationFailed, setupError, "the user may not read, write, describe or create the topic: " + grants},
 	{sarama.ErrGroupAuthorizationFailed, setupError, "the user may not read the consumer group: " + grants},
@@ -120,7 +124,7 @@ var verdicts = []verdict{
 	{sarama.ErrConcurrentTransactions, passing, "the transaction before has not ended on all its partitions: are brokers down?"},
 	{sarama.ErrThrottlingQuotaExceeded, passing, "the user's quota is used up"},
 	{sarama.ErrOutOfBrokers, passing, ""},
-	{sarama.ErrOffsetOutOfRange, passing, ""}, // of a changelog: the table is compared with it when it is opened. Of an input, see groupError.
+	{sarama.ErrOffsetOutOfRange, passing, ""}, // of a changelog: the table is compared with it when it is opened. Of an input it ends the instance, see outOfRange.
 	{sarama.ErrLeaderNotAvailable, passing, ""},
 	{sarama.ErrNotLeaderForPartition, passing, ""},
 	{sarama.ErrRequestTimedOut, passing, ""},

@@ -26,3 +26,9 @@ func Classify(err error) (string, string) {
 	class, cure := classify(err)
 	return class.String(), cure
 }
+
+// TableNotes are what the committed offsets of a cluster's group say of tables that
+// they do not have.
+func TableNotes(cluster, group string) string {
+	return *marks{tables: tableNotes{Cluster: digestOf(cluster), Group: digestOf(group)}.String()}.metadata()
+}

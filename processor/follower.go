@@ -40,6 +40,7 @@ type follower struct {
 	epoch int64 // ours, 0 before the first Open
 	place place // where the target stands
 	tried int64 // the target may hold rows up to here
+	gone  int64 // the changelog does not begin before this offset
 	rows  coalescer
 }
 
@@ -64,7 +65,9 @@ func (t *task) follow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
 			f.end.Store(k.store.Position())
-			f.from.Owner.Cluster = k.clusterID()
+			if cluster := k.cluster.Load(); cluster != nil {
+				f.from.Owner.Cluster = *cluster
+			}
 			f.running.Go(f.run)
 		}
 	}
@@ -232,7 +235,7 @@ func (f *follower) catchUp(end int64) error {
 			return f.step(offset+1, c.take())
 		})
 		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
-			f.tried = max(f.tried, end)
+			f.tried, f.gone = max(f.tried, end), at+1
 			return fmt.Errorf("%w: %w", topology.ErrGap, err) // its position cannot be read from any more
 		}
 		if next = min(next, end); err == nil && next == at && stable >= end {
@@ -264,8 +267,8 @@ func (f *follower) step(to int64, rows []topology.Raw) error {
 	}
 	f.place = next
 	f.done.Store(to)
-	f.rows.widen()
 	f.moved.ring()
+	f.rows.widen()
 	return nil
 }
 

@@ -107,7 +107,7 @@ func (t *global) put(r *sarama.Record, at time.Time, position topology.Position)
 		t.store.Put(row.Key, row.Value, row.Time)
 		t.count++
 	default:
-		t.counts.dropped.Add(1)
+		t.counts.dropped[topology.NoKey].Add(1)
 	}
 	return nil
 }

@@ -1,12 +1,17 @@
 package processor
 
 import (
+	"bytes"
+	"crypto/sha256"
 	_ "embed" // the page
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +26,9 @@ var page []byte
 //	/                           a page for people
 //	/v1/tables                  the tables
 //	/v1/tables/{table}/{key}    a row's value; also /v1/tables/{table}?key=
-//	/v1/tables/{table}          rows by key, one JSON object a line: prefix, from, limit
+//	/v1/tables/{table}/{key}    of a windowed table, whose key is given without a window:
+//	                            the windows as rows: since, until (of their starts), limit
+//	/v1/tables/{table}          rows by key, one JSON object a line: prefix, from, to, limit
 //	/v1/tables/{table}?watch=1  rows and then every change, as it is committed
 //	/v1/status                  what the instance is doing
 //	/v1/topology                the picture
@@ -29,17 +36,32 @@ var page []byte
 //
 // Rows of other instances are asked for at the addresses that they advertise;
 // with local=1 they are not. An error is JSON too, with a code beside its text.
-func (p *Processor) Handler() http.Handler { return newHandler(cluster{p, p.topology}) }
+// A byte of a key or value that is not UTF-8 is a lone surrogate in JSON, as
+// codec.Quote writes it.
+//
+// A request whose Host is a name that is not localhost, Config.Advertise or one
+// of Config.Hosts is refused: a page elsewhere could have given that name to this
+// address, to read the tables in somebody's browser.
+func (p *Processor) Handler() http.Handler {
+	h := newHandler(cluster{p, p.topology})
+	h.hosts = append(h.hosts, p.config.Hosts...)
+	if host, _, err := net.SplitHostPort(p.config.Advertise); err == nil {
+		h.hosts = append(h.hosts, host)
+	}
+	return h
+}
 
 type handler struct {
 	cluster
-	mux http.ServeMux
+	mux   http.ServeMux
+	hosts []string // names beside localhost under which it is asked
 }
 
 func newHandler(c cluster) *handler {
 	h := &handler{cluster: c}
 	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", pagePolicy)
 		_, _ = w.Write(page)
 	})
 	h.mux.HandleFunc("/v1/tables", h.tables)
@@ -60,6 +82,11 @@ func newHandler(c cluster) *handler {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !h.known(r.Host) {
+		writeProblem(w, problem{Code: codeForeignHost, Message: fmt.Sprintf("%q is no name of this instance: if it is to be one, add it to its --hosts", r.Host)})
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		writeProblem(w, problem{Code: codeMethod, Message: r.Method + ": there is nothing but GET"})
@@ -71,6 +98,33 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// known reports whether a request's Host is one of this instance. Names can be
+// given to any address by anybody, so only ours will do; addresses cannot.
+func (h *handler) known(host string) bool {
+	name := host
+	if n, _, err := net.SplitHostPort(host); err == nil {
+		name = n
+	}
+	name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+	address, _, _ := strings.Cut(name, "%") // without an IPv6 zone
+	return host == "" ||                    // HTTP/1.0, which no browser speaks
+		net.ParseIP(address) != nil ||
+		strings.EqualFold(name, "localhost") ||
+		slices.ContainsFunc(h.hosts, func(own string) bool { return own == "*" || strings.EqualFold(own, name) })
+}
+
+// pagePolicy lets the page run its own script and style, and ask its own instance.
+var pagePolicy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
+	"; script-src " + hashOf("script") + "; style-src " + hashOf("style")
+
+// hashOf returns the hash of what an element of the page holds, as a policy names it.
+func hashOf(element string) string {
+	_, rest, _ := bytes.Cut(page, []byte("<"+element+">"))
+	content, _, _ := bytes.Cut(rest, []byte("</"+element+">"))
+	sum := sha256.Sum256(content)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 // live tells whether starting the process again would help.
@@ -115,6 +169,7 @@ const (
 	codeNoSuchKey   = "no_such_key"
 	codeBadRequest  = "bad_request"
 	codeMethod      = "method_not_allowed"
+	codeForeignHost = "foreign_host"
 	codeElsewhere   = "elsewhere"
 	codeRestoring   = "restoring"
 	codeNotReady    = "not_ready"
@@ -127,6 +182,7 @@ var codeStatus = map[string]int{
 	codeNoSuchKey:   http.StatusNotFound,
 	codeBadRequest:  http.StatusBadRequest,
 	codeMethod:      http.StatusMethodNotAllowed,
+	codeForeignHost: http.StatusForbidden,
 	codeElsewhere:   http.StatusMisdirectedRequest,
 	codeRestoring:   http.StatusServiceUnavailable,
 	codeNotReady:    http.StatusServiceUnavailable,

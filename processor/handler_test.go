@@ -21,6 +21,7 @@ import (
 // serve answers a request for path, which is not cleaned.
 func serve(h http.Handler, path string, header ...string) *http.Response {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "localhost:9610"
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -109,7 +110,9 @@ func TestHandlerRefuses(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/v1/tables/greeters/k", "/readyz"} {
 		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, nil))
+		post := httptest.NewRequest(http.MethodPost, path, nil)
+		post.Host = "localhost"
+		handler.ServeHTTP(w, post)
 		if p := refusal(t, w.Result()); w.Code != 405 || p.Code != codeMethod || w.Header().Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: got %d %+v", path, w.Code, p)
 		}
@@ -184,10 +187,10 @@ func TestHandlerScan(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &row); err != nil {
 				t.Fatal(err)
 			}
-			if want := fmt.Sprintf(`{"count":%s}`, row.Key[1:]); string(row.Value) != want {
+			if want := fmt.Sprintf(`{"count":%s}`, string(row.Key[1:])); string(row.Value) != want {
 				t.Errorf("%s: %s is %s, want %s", query, row.Key, row.Value, want)
 			}
-			found = append(found, row.Key)
+			found = append(found, string(row.Key))
 		}
 		return found, r.Header.Get("Tidemark-Next")
 	}
@@ -280,6 +283,16 @@ func TestHandlerPages(t *testing.T) {
 		r := serve(handler, path)
 		if body := text(t, r); r.StatusCode != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: got %d %s, want %s in it", path, r.StatusCode, body, want)
+		}
+	}
+}
+
+func TestMetricsSayWhyRecordsAreDropped(t *testing.T) {
+	var text strings.Builder
+	writeMetrics(&text, Status{Counts: Counts{Dropped: 6, DroppedNoKey: 1, DroppedNoValue: 2, DroppedLate: 3}})
+	for _, want := range []string{`{reason="no_key"} 1`, `{reason="no_value"} 2`, `{reason="late"} 3`} {
+		if !strings.Contains(text.String(), "tidemark_dropped_total"+want+"\n") {
+			t.Errorf("no %s in %s", want, &text)
 		}
 	}
 }

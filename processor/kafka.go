@@ -38,8 +38,9 @@ func (c Config) saramaConfig(application string) *sarama.Config {
 func (m *member) groupConfig() *sarama.Config {
 	c := m.config
 	s := c.saramaConfig(m.topology.Application())
-	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*transactionTimeout) // a JoinGroup waits for all members
-	s.Consumer.MaxWaitTime = 250 * time.Millisecond                  // a stop waits for a fetch to return
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*transactionTimeout)               // a JoinGroup waits for all members
+	s.Metadata.RefreshFrequency = min(s.Metadata.RefreshFrequency, 30*time.Second) // how long partitions that are added go unnoticed
+	s.Consumer.MaxWaitTime = 250 * time.Millisecond                                // a stop waits for a fetch to return
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Return.Errors = true

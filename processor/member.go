@@ -228,7 +228,7 @@ func (s *session) groupError(err error) {
 	case errors.Is(err, sarama.ErrFencedInstancedId):
 		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", sentence{err}, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(fmt.Errorf("%w: records of %q were deleted before they were processed", sentence{err}, s.group.Inputs))
+		s.fail(&startError{s.outOfRange(err)})
 	case errors.As(err, &fetch) && fetch.Topic != "":
 		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
@@ -267,6 +267,19 @@ func (f *fetchTroubles) end() {
 		t.Stop()
 		f.clear(f.what, place)
 	}
+}
+
+// outOfRange says how to go on when the records that come next are not there.
+func (s *session) outOfRange(err error) error {
+	where := fmt.Sprintf("%q", s.group.Inputs)
+	place := "TOPIC:PARTITION"
+	if e, ok := errors.AsType[*sarama.ConsumerError](err); ok {
+		where = fmt.Sprintf("partition %d of %q", e.Partition, e.Topic)
+		place = fmt.Sprintf("%s:%d", e.Topic, e.Partition)
+	}
+	return fmt.Errorf("%s: the records that group %q reads next are not there: they were deleted before they were processed (retention.ms, retention.bytes), or the topic was made anew: %w. "+
+		"To go on without them, stop all instances and run: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s --reset-offsets --to-earliest --execute",
+		where, s.group.Name, err, s.config.Brokers[0], s.group.Name, place)
 }
 
 // leave gives the partitions to the others at once: a static member would keep

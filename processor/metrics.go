@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // metrics answers with the status in Prometheus' text format.
@@ -30,10 +32,9 @@ func writeMetrics(w io.Writer, s Status) {
 		name, help string
 		value      any
 	}{
-		{"records_total", "Records processed and committed.", s.Counts.Records},
-		{"rows_total", "Rows written to changelogs.", s.Counts.Rows},
-		{"published_total", "Records written to output topics.", s.Counts.Published},
-		{"dropped_total", "Records without a key.", s.Counts.Dropped},
+		{"records_total", "Records processed and committed, those that were dropped or refused among them.", s.Counts.Records},
+		{"rows_total", "Rows written to changelogs, also by transactions that were aborted.", s.Counts.Rows},
+		{"published_total", "Records written to output and repartition topics and to the dead letters, also by transactions that were aborted.", s.Counts.Published},
 		{"skipped_total", "Records refused and skipped.", s.Counts.Skipped},
 		{"dead_letters_total", "Records refused and moved to the dead letters.", s.Counts.DeadLetters},
 		{"commits_total", "Transactions.", s.Counts.Commits},
@@ -46,6 +47,13 @@ func writeMetrics(w io.Writer, s Status) {
 	} {
 		family(c.name, "counter", c.help)
 		fmt.Fprintf(&text, "tidemark_%s %v\n", c.name, c.value)
+	}
+	family("dropped_total", "counter", "Records that a step left out, by reason.")
+	for _, d := range []struct {
+		reason topology.DropReason
+		n      int64
+	}{{topology.NoKey, s.Counts.DroppedNoKey}, {topology.NoValue, s.Counts.DroppedNoValue}, {topology.Late, s.Counts.DroppedLate}} {
+		fmt.Fprintf(&text, "tidemark_dropped_total{reason=%q} %d\n", d.reason, d.n)
 	}
 	family("lag", "gauge", "Offsets of the inputs still to process.")
 	for i, t := range s.Tasks {

@@ -277,7 +277,7 @@ func TestRecordsWithoutKey(t *testing.T) {
 	c.produce(journal.Name, nobody, greeting(1, 1), nobody, topology.Raw{}, greeting(2, 2), nobody)
 	c.drained("hello-hello-state-store", journal.Name)
 	c.hold("hello-hello-state-store-table", hellos.Name, lastValues([]topology.Raw{greeting(1, 1), greeting(2, 2)}), i)
-	if s := i.Status().Counts; s.Records != 6 || s.Dropped != 4 {
+	if s := i.Status().Counts; s.Records != 6 || s.Dropped != 4 || s.DroppedNoKey != 4 {
 		t.Errorf("records %d, dropped %d, want 6 and 4", s.Records, s.Dropped)
 	}
 }

@@ -267,15 +267,17 @@ func (p *Processor) Status() Status {
 
 // counters are what Counts are read from.
 type counters struct {
-	records, rows, published, dropped, skipped, deadLetters atomic.Int64
-	commits, commitTime, sessions, restored                 atomic.Int64
-	sinkRows, sinkSteps, sinkRebuilds                       atomic.Int64
+	records, rows, published, skipped, deadLetters atomic.Int64
+	dropped                                        [len(topology.DropReasons)]atomic.Int64
+	commits, commitTime, sessions, restored        atomic.Int64
+	sinkRows, sinkSteps, sinkRebuilds              atomic.Int64
 }
 
 func (c *counters) read() Counts {
+	late, noValue, noKey := c.dropped[topology.Late].Load(), c.dropped[topology.NoValue].Load(), c.dropped[topology.NoKey].Load()
 	return Counts{
 		Records: c.records.Load(), Rows: c.rows.Load(), Published: c.published.Load(),
-		Dropped: c.dropped.Load(), Skipped: c.skipped.Load(), DeadLetters: c.deadLetters.Load(),
+		Dropped: late + noValue + noKey, DroppedLate: late, DroppedNoValue: noValue, DroppedNoKey: noKey, Skipped: c.skipped.Load(), DeadLetters: c.deadLetters.Load(),
 		Commits: c.commits.Load(), CommitTime: time.Duration(c.commitTime.Load()),
 		Sessions: c.sessions.Load(), Restored: c.restored.Load(),
 		SinkRows: c.sinkRows.Load(), SinkSteps: c.sinkSteps.Load(), SinkRebuilds: c.sinkRebuilds.Load(),

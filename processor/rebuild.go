@@ -44,6 +44,8 @@ func (f *follower) locate(position string) (place, error) {
 		return place{}, fmt.Errorf("the target's position %q is not ours", position)
 	case offset > max(end, f.tried):
 		return place{}, fmt.Errorf("the target is at %d, and the changelog ends at %d", offset, end)
+	case offset < f.gone:
+		return place{}, fmt.Errorf("the target is at %d, and the changelog does not begin there any more", offset)
 	case offset < end && time.Since(p.at) > retention:
 		return place{}, fmt.Errorf("the target was left %v ago, and the changelog keeps tombstones for %v", time.Since(p.at).Round(time.Second), retention)
 	}
@@ -133,7 +135,7 @@ func (r *rebuild) write(rows []topology.Raw, stale [][]byte, last bool) error {
 // sweep deletes what the target holds of the partition and the table does not, and
 // what is no row of the table at all. It needs to know whose a key is.
 func (r *rebuild) sweep(snap *store.Snapshot) error {
-	strays, err := r.strays(r.ctx, 0)
+	stray, err := r.strays(r.ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func (r *rebuild) sweep(snap *store.Snapshot) error {
 			stale = nil
 			continue
 		}
-		if strays || partitionOfRow(r.StateStore, held.Key, r.partitions) != r.partition {
+		if stray || partitionOfRow(r.StateStore, held.Key, r.partitions) != r.partition {
 			continue
 		}
 		has, err := snap.Has(held.Key)

@@ -83,7 +83,7 @@ func (t *task) write(w *topology.Writes) error {
 		}
 	}
 	if w.Dropped {
-		t.counts.dropped.Add(1)
+		t.counts.dropped[w.DropReason].Add(1)
 	}
 	for _, r := range w.Refused {
 		if err := t.leaveOut(r.Raw, r.Policy, r.Err); err != nil {

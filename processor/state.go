@@ -57,21 +57,26 @@ type Status struct {
 	Counts      Counts         `json:"counts"`
 }
 
-// Counts are numbers since the start of the process.
+// Counts are numbers since the start of the process. Records counts what is
+// committed; what effects it had is counted as it is processed, so that records
+// that are processed again, after a transaction was aborted, count twice there.
 type Counts struct {
-	Records      int64         `json:"records"`       // processed and committed
-	Rows         int64         `json:"rows"`          // written to changelogs
-	Published    int64         `json:"published"`     // records written to output topics
-	Dropped      int64         `json:"dropped"`       // records without a key
-	Skipped      int64         `json:"skipped"`       // records refused, by policy Skip
-	DeadLetters  int64         `json:"dead_letters"`  // records refused, by policy DeadLetter
-	Commits      int64         `json:"commits"`       // transactions
-	CommitTime   time.Duration `json:"commit_time"`   // of all of them
-	Sessions     int64         `json:"sessions"`      // times that the group was joined afresh
-	Restored     int64         `json:"restored"`      // changelog records read by restores
-	SinkRows     int64         `json:"sink_rows"`     // rows written to sinks
-	SinkSteps    int64         `json:"sink_steps"`    // batches written to sinks
-	SinkRebuilds int64         `json:"sink_rebuilds"` // times that a target had lost its place, and was filled again
+	Records        int64         `json:"records"`          // processed and committed, those that are dropped or refused among them
+	Rows           int64         `json:"rows"`             // written to changelogs
+	Published      int64         `json:"published"`        // records written to output and repartition topics, and to the dead letters
+	Dropped        int64         `json:"dropped"`          // records that a step left out: the sum of the next three
+	DroppedNoKey   int64         `json:"dropped_no_key"`   // that have no key where one is needed
+	DroppedNoValue int64         `json:"dropped_no_value"` // that have no value where a function needs one
+	DroppedLate    int64         `json:"dropped_late"`     // that came too late for their windows or joins
+	Skipped        int64         `json:"skipped"`          // records refused, by policy Skip; of global tables, by DeadLetter too
+	DeadLetters    int64         `json:"dead_letters"`     // records refused, by policy DeadLetter
+	Commits        int64         `json:"commits"`          // transactions
+	CommitTime     time.Duration `json:"commit_time"`      // of all of them
+	Sessions       int64         `json:"sessions"`         // times that the group was joined afresh
+	Restored       int64         `json:"restored"`         // changelog records read by restores
+	SinkRows       int64         `json:"sink_rows"`        // rows written to sinks
+	SinkSteps      int64         `json:"sink_steps"`       // batches written to sinks
+	SinkRebuilds   int64         `json:"sink_rebuilds"`    // times that a target had lost its place, and was filled again
 }
 
 // TaskStatus is what a task is doing with one of its tables, and how far its

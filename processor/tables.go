@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -56,18 +57,23 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 		})
 		return
 	}
-	q, err := h.question(name, r)
-	if err == nil && hasKey {
+	var q question
+	var path *string
+	if hasKey {
 		var text string
-		if text, err = url.PathUnescape(escapedKey); err == nil {
-			q.key, err = h.key(name, text)
-		}
+		text, err = url.PathUnescape(escapedKey)
+		path = &text
+	}
+	if err == nil {
+		q, err = h.question(name, r, path)
 	}
 	switch {
 	case err != nil:
 		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
 	case q.key != nil:
 		h.answerRow(w, r, q)
+	case q.watch && r.Method == http.MethodHead: // it would never end
+		h.cover(w, h.own(q.table))
 	case q.watch:
 		h.answerChanges(w, r, q)
 	default:
@@ -131,6 +137,10 @@ func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question)
 	}
 	if err != nil {
 		writeProblem(w, h.problemOf(err))
+		return
+	}
+	if len(rows) == 0 && q.windows != "" && r.URL.Query().Get("from") == "" {
+		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no window of key %q there", q.table, q.windows)})
 		return
 	}
 	if len(rows) > q.limit {
@@ -198,16 +208,29 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, q question, row
 
 // A textRow is a row for people and their programs.
 type textRow struct {
-	Key       string          `json:"key"`
+	Key       textKey         `json:"key"`
 	Value     json.RawMessage `json:"value,omitempty"`
 	Deleted   bool            `json:"deleted,omitempty"`
 	Partition int32           `json:"partition"`
 	Offset    int64           `json:"offset"`
 }
 
+// A textKey is a key's text, which may hold any bytes.
+type textKey string
+
+// MarshalJSON returns a string that codec.Unquote reads back, byte for byte.
+func (k textKey) MarshalJSON() ([]byte, error) { return codec.Quote(string(k)), nil }
+
+// UnmarshalJSON reads what MarshalJSON has written.
+func (k *textKey) UnmarshalJSON(quoted []byte) error {
+	text, err := codec.Unquote(quoted)
+	*k = textKey(text)
+	return err
+}
+
 func (h *handler) line(table string, raw topology.Raw) (textRow, error) {
 	key, value, err := h.text(table, raw)
-	return textRow{Key: key, Value: value, Deleted: raw.Value == nil, Partition: raw.Partition, Offset: raw.Offset}, err
+	return textRow{Key: textKey(key), Value: value, Deleted: raw.Value == nil, Partition: raw.Partition, Offset: raw.Offset}, err
 }
 
 // text returns a row's key and value as a person writes them.

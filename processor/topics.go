@@ -266,7 +266,7 @@ func (p *Processor) serves(topic string) error {
 }
 
 // incarnation is the id of a topic: it changes when the topic is made anew. The
-// answer names the Kafka cluster too, which is noted.
+// answer names the Kafka cluster too, which is noted for the sinks.
 func (p *Processor) incarnation(topic string) (string, error) {
 	b, err := p.client.Controller()
 	if err != nil {

@@ -129,7 +129,7 @@ func (f *folding[K, V, A]) plain(it *item[K, V]) error {
 // what the functions look at.
 func (f *folding[K, V, A]) take(it *item[K, V]) (bool, error) {
 	if it.value.missing && !it.value.nillable {
-		f.k.writes.Dropped = true
+		f.k.drop(NoValue)
 		return false, nil
 	}
 	if filed, err := it.file(f.k, f.at, f.keys); !filed {

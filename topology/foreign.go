@@ -129,7 +129,9 @@ func startForeignKey[K, L, F any](k *Task, down *stream[F, subscription], keys c
 		}
 		switch moved := was != nil && (is == nil || !bytes.Equal(was, is)); {
 		case kind == inner && is == nil:
-			k.writes.Dropped = k.writes.Dropped || !it.value.missing
+			if !it.value.missing {
+				k.drop(NoKey)
+			}
 			if was == nil {
 				return send(nil, refresh)
 			}
@@ -156,7 +158,7 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 		s := it.value.v
 		if it.key.missing {
 			if s.Do != answer && s.Do != refresh {
-				k.writes.Dropped = true
+				k.drop(NoKey)
 				return nil
 			}
 			return respond(s.Key, response{Row: s.Row, Quiet: s.Do == refresh}, it.time, it.headers)
@@ -247,7 +249,7 @@ func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *ke
 			return err
 		}
 		if digestOf(data) != it.value.v.Row {
-			k.writes.Dropped = true
+			k.drop(Late)
 			return nil
 		}
 		follow(made, it)

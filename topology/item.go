@@ -25,7 +25,7 @@ func follow[K, V, W any](made *item[K, W], it *item[K, V]) {
 // false for a record that is not shown to functions: it has no value.
 func (it *item[K, V]) look(k *Task, at *node) (bool, error) {
 	if it.value.missing && !it.value.nillable {
-		k.writes.Dropped = true
+		k.drop(NoValue)
 		return false, nil
 	}
 	k.at, k.policy = at, k.policies.Decode
@@ -44,7 +44,7 @@ func (it *item[K, V]) look(k *Task, at *node) (bool, error) {
 // the key's bytes are in key.data. Keys are the codec of the table's keys.
 func (it *item[K, V]) file(k *Task, at *node, keys codec.Codec[K]) (bool, error) {
 	if it.key.missing {
-		k.writes.Dropped = true
+		k.drop(NoKey)
 		return false, nil
 	}
 	if it.key.data != nil {

@@ -75,7 +75,7 @@ func startLookUp[K, L, R, O any](k *Task, down *stream[K, O], r *rows, values co
 			return err
 		}
 		if it.value.missing {
-			k.writes.Dropped = true
+			k.drop(NoValue)
 			return nil
 		}
 		key, err := keyOf(it)
@@ -88,7 +88,7 @@ func startLookUp[K, L, R, O any](k *Task, down *stream[K, O], r *rows, values co
 				return err
 			}
 		} else if by.kind == inner {
-			k.writes.Dropped = true
+			k.drop(NoKey)
 			return nil
 		}
 		if err := right.loadRow(k, down.node, data); err != nil {

@@ -52,7 +52,7 @@ func (x *streamSide[K, A, B, O]) process(it *item[K, A]) error {
 	}
 	switch {
 	case it.value.missing || it.key.missing && !x.alone:
-		x.k.writes.Dropped = true
+		x.k.drop(missing(it.value.missing))
 		return nil
 	case it.key.missing:
 		return x.emit(it.key, x.join(it.key.v, it.value, x.none), it.time, it.headers)
@@ -83,7 +83,9 @@ func (x *streamSide[K, A, B, O]) process(it *item[K, A]) error {
 	}
 	now := x.now.observe(it.time)
 	if it.time <= now-x.span.life { // too old to be met
-		x.k.writes.Dropped = x.k.writes.Dropped || !matched && !over
+		if !matched && !over {
+			x.k.drop(Late)
+		}
 		return nil
 	}
 	return x.keep(it, data, now, single && !over)

@@ -18,7 +18,7 @@ func (f *windowFolding[K, V, A]) session(it *item[K, V], closed int64) error {
 		start, end = min(start, s), max(end, e)
 	}
 	if end < closed {
-		f.k.writes.Dropped = true
+		f.k.drop(Late)
 		return nil
 	}
 	if start <= covered {

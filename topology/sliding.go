@@ -15,7 +15,7 @@ type slid struct {
 // as a copy of its neighbour.
 func (f *windowFolding[K, V, A]) sliding(it *item[K, V], closed int64) error {
 	if it.time+1+f.size <= closed {
-		f.k.writes.Dropped = true
+		f.k.drop(Late)
 		return nil
 	}
 	s := slide[K, V, A]{windowFolding: f, it: it, closed: closed, previous: -1}
@@ -142,7 +142,7 @@ func (s *slide[K, V, A]) find(from int64) error {
 // into folds the record into a window that begins as data, and was old.
 func (s *slide[K, V, A]) into(start int64, data, old []byte, time int64) error {
 	if start+s.size < s.closed {
-		s.k.writes.Dropped = true
+		s.k.drop(Late)
 		return nil
 	}
 	key, err := s.keyWithin(s.it, start, start+s.size)

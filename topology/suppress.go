@@ -103,7 +103,7 @@ func (s *suppression[K, V]) change(it *item[K, V]) error {
 	}
 	now := s.clock.observe(it.time)
 	if s.until.Closed && s.held.state.Deadline(it.key.data, nil, 0) <= now {
-		s.k.writes.Dropped = true // the window has come, or never will
+		s.k.drop(Late) // the window has come, or never will
 		return nil
 	}
 	if err := s.recount(); err != nil {

@@ -68,6 +68,9 @@ type Writes struct {
 	// needed, no value where a function needs one, or comes too late for its window.
 	Dropped bool
 
+	// DropReason says why, if Dropped.
+	DropReason DropReason
+
 	// Refused are effects of timers that their topics do not take, and that the
 	// policy for Write leaves out.
 	Refused []Refusal

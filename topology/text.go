@@ -30,10 +30,21 @@ func (t *Topology) Parse(name, key string, value []byte) (Raw, error) {
 	if value == nil {
 		return r, nil
 	}
-	if r.Value, err = x.parseValue(value); err != nil {
-		return Raw{}, fmt.Errorf("%s %q: value %s: %w", kind, name, value, err)
+	r.Value, err = t.ParseValue(name, value)
+	return r, err
+}
+
+// ParseValue returns the bytes of a value of a topic or store, as Parse reads it.
+func (t *Topology) ParseValue(name string, text []byte) ([]byte, error) {
+	x, kind, ok := t.texts(name)
+	if !ok {
+		return nil, fmt.Errorf("%q: application %q has no such topic or store", name, t.application)
 	}
-	return r, nil
+	value, err := x.parseValue(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: value %s: %w", kind, name, text, err)
+	}
+	return value, nil
 }
 
 // Format prints a record of a topic, a store or its changelog topic: its key as
@@ -99,20 +110,28 @@ func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 		formatKey:   func(data []byte) (string, error) { return formatKey(key, data) },
 		parseValue:  func(text []byte) ([]byte, error) { return parseValue(value, text) },
 		formatValue: func(data []byte) ([]byte, error) { return formatValue(value, data) },
+		prefix:      func(text string) ([]byte, error) { return plainPrefix(key, text) },
 		exactKey:    exactText(key),
 		windowSize:  new(int64),
-		prefix:      func(text string) ([]byte, error) { return plainPrefix(key, text) },
 	}
 	if _, ok := any(value).(codec.JSON[V]); ok {
 		x.strict = func(text []byte) error { _, err := decodeStrict[V](text); return err }
 	}
-	if w, ok := any(key).(windowKeys); ok {
+	if w, ok := any(key).(windowRanges); ok {
 		x.prefix, x.windows = w.prefix, w.windows
+	}
+	if w, ok := any(key).(windowKeys); ok {
 		x.parseKey = func(text string) ([]byte, error) { return w.parseKeyText(text, *x.windowSize) }
 		x.formatKey = func(data []byte) (string, error) { return w.keyText(data, *x.windowSize) }
 		x.exactKey = w.exactText(x.windowSize)
 	}
 	return x
+}
+
+// windowRanges is a codec of windowed keys, whatever their type is.
+type windowRanges interface {
+	prefix(text string) ([]byte, error)
+	windows(text string, since, until time.Time) (from, to []byte, err error)
 }
 
 // decodeStrict decodes JSON that another codec is to write, or none: what its

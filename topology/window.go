@@ -175,7 +175,7 @@ func startWindow[K, V any](k *Task, up *stream[K, V], down *stream[Windowed[K], 
 			return err
 		}
 		if it.key.missing {
-			k.writes.Dropped = true
+			k.drop(NoKey)
 			return nil
 		}
 		made.value, made.time, made.headers = it.value, it.time, it.headers

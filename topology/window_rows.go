@@ -117,7 +117,7 @@ func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
 // fixed folds a record into the tumbling or hopping window that its key names.
 func (f *windowFolding[K, V, A]) fixed(it *item[K, V], closed int64) error {
 	if _, end := windowOf(it.key.data); end <= closed {
-		f.k.writes.Dropped = true
+		f.k.drop(Late)
 		return nil
 	}
 	return f.update(it)

@@ -24,9 +24,6 @@ type windowKeys interface {
 	keyText(data []byte, size int64) (string, error)
 	parseKeyText(text string, size int64) ([]byte, error)
 	exactText(size *int64) func(to, key []byte) ([]byte, error)
-
-	prefix(text string) ([]byte, error)
-	windows(text string, since, until time.Time) (from, to []byte, err error)
 }
 
 // formatWindowed appends the text of a windowed key, whose key has been written as
@@ -112,8 +109,8 @@ func (c WindowedCodec[K]) parseKeyText(text string, size int64) ([]byte, error) 
 		return nil, err
 	}
 	if strings.HasPrefix(text, "{") && json.Valid([]byte(text)) {
-		w, err := decodeStrict[Windowed[K]]([]byte(text))
-		if err != nil {
+		var w Windowed[K]
+		if err := json.Unmarshal([]byte(text), &w); err != nil {
 			return nil, err
 		}
 		return c.Encode(w)

@@ -169,49 +169,90 @@ func harm(t *testing.T, from string, h damage.Harm, held history) (outcome strin
 	return outcome, nil
 }
 
-// What a kill leaves of a journal is used as it is, and quickly.
-func TestTornJournalIsUsed(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	for i := range 400 {
+// longJournal returns a copy of a store as a kill leaves it, with a journal of many
+// blocks: 400 times each of 100 rows, the n-th time at position 100 n with the
+// value long(n).
+func longJournal(t *testing.T) (dir, journal string, size int64) {
+	t.Helper()
+	from := t.TempDir()
+	s := open(t, from)
+	for n := range 400 {
 		for k := range 100 {
-			put(s, fmt.Sprintf("key-%d", k), strings.Repeat(fmt.Sprint(i%10), 100))
+			put(s, fmt.Sprintf("key-%d", k), long(n+1))
 		}
-		if err := s.Commit(int64(100 * (i + 1))); err != nil {
+		if err := s.Commit(int64(100 * (n + 1))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Snapshot(); err != nil {
+	if _, err := s.Snapshot(); err != nil { // waits for the last batch
 		t.Fatal(err)
 	}
-	torn := filepath.Join(t.TempDir(), "torn")
-	if err := errors.Join(os.CopyFS(torn, os.DirFS(dir)), s.Close(false)); err != nil {
+	dir = filepath.Join(t.TempDir(), "killed")
+	if err := errors.Join(os.CopyFS(dir, os.DirFS(from)), s.Close(false)); err != nil {
 		t.Fatal(err)
 	}
-	journals, _ := filepath.Glob(filepath.Join(torn, "*.log"))
-	newest := journals[len(journals)-1]
-	info, err := os.Stat(newest)
+	journals, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	journal = filepath.Base(journals[len(journals)-1])
+	info, err := os.Stat(filepath.Join(dir, journal))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(newest, info.Size()-1000); err != nil {
+	return dir, journal, info.Size()
+}
+
+func long(n int) string { return strings.Repeat(fmt.Sprint(n%10), 100) }
+
+// What a kill leaves of a journal is used as it is, and quickly.
+func TestTornJournalIsUsed(t *testing.T) {
+	dir, journal, size := longJournal(t)
+	if err := os.Truncate(filepath.Join(dir, journal), size-1000); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	s, wiped, err := store.Open(torn, store.Options{}, fits)
+	s, wiped, err := store.Open(dir, store.Options{}, fits)
 	if err != nil || wiped != "" {
 		t.Fatal(err, wiped)
 	}
 	defer s.Close(false)
-	took := time.Since(began)
-	t.Logf("%d KB of journal, opened after %v, %s", info.Size()>>10, took, s.Cut())
+	t.Logf("%d KB of journal, opened after %v, %s", size>>10, time.Since(began), s.Cut())
 	if at := s.Position(); at != 39_900 {
 		t.Errorf("it is at %d, want the last position that was whole, 39900", at)
 	}
 	if !strings.Contains(s.Cut(), "is whole up to byte") {
 		t.Errorf("it says %q of the journal", s.Cut())
 	}
-	want(t, s, "key-0", strings.Repeat("8", 100))
+	want(t, s, "key-0", long(399))
+}
+
+// What is behind the damage of a journal is not believed.
+func TestDamagedJournalIsUsedUpToThere(t *testing.T) {
+	dir, journal, size := longJournal(t)
+	for n := range int64(20) {
+		at := n * size / 20
+		for _, h := range []damage.Harm{{Kind: damage.Flip, File: journal, At: at}, {Kind: damage.Zero, File: journal, At: at, Size: min(4096, size-at)}} {
+			harmed := filepath.Join(t.TempDir(), "harmed")
+			if err := errors.Join(os.CopyFS(harmed, os.DirFS(dir)), h.Do(harmed)); err != nil {
+				t.Fatal(err)
+			}
+			s, wiped, err := store.Open(harmed, store.Options{}, fits)
+			if err != nil || wiped != "" {
+				t.Fatalf("%s: %v, wiped %q", h, err, wiped)
+			}
+			position := s.Position()
+			for k := range 100 {
+				value, _, err := s.Get(fmt.Appendf(nil, "key-%d", k))
+				if err != nil || string(value) != long(int(position/100)) {
+					t.Errorf("%s: at %d, row %d is %q, %v", h, position, k, value, err)
+				}
+			}
+			if position == 40_000 || s.Cut() == "" {
+				t.Errorf("%s: at %d, it says %q", h, position, s.Cut())
+			}
+			if err := s.Close(false); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // What is between two journals is missed, and in the middle of one.
