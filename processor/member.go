@@ -127,20 +127,7 @@ func (m *member) mustEnd(err error) bool {
 		m.fenced = time.Now()
 		return m.fenced.Sub(before) < m.config.StartTimeout
 	}
-	commits := m.counts.commits.Load()
-	if class != lingering || commits != m.lingers.commits {
-		m.lingers = lingers{commits: commits}
-	}
-	if class == lingering && m.lingers.since.IsZero() {
-		m.lingers.since = time.Now()
-	}
-	return class == setupError || class == lingering && time.Since(m.lingers.since) > m.config.StartTimeout
-}
-
-// lingers tells since when the member has met only errors that mostly pass.
-type lingers struct {
-	since   time.Time // zero if the last error was another one
-	commits int64     // of the instance then
+	return m.lingers.tooLong(class, m.counts.commits.Load(), m.config.StartTimeout)
 }
 
 // overtaken tells whether a commit was refused because the group has gone on
@@ -240,10 +227,10 @@ func (s *session) groupError(err error) {
 	switch {
 	case s.ctx.Err() != nil:
 		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
-	case errors.Is(err, sarama.ErrFencedInstancedId):
-		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", sentence{err}, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		s.fail(&startError{s.outOfRange(err)})
+	case !passes(err):
+		s.fail(sentence{err})
 	case errors.As(err, &fetch) && fetch.Topic != "":
 		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
