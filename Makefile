@@ -16,7 +16,8 @@ test: ## everything that needs no server, under the race detector; most of its t
 integration: ## the scenarios, the acceptance, the shop and the sink's suite on real servers
 	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders
 
-crash: ## kills everything at random for ten minutes and compares every key; again on three brokers
+crash: ## kills everything at random for ten minutes and compares every key; again on three brokers; every damage to a state directory
+	TIDEMARK_DAMAGE=all go test -count=1 -run 'TestDamageEverywhere|TestCombinations' ./internal/store ./processor
 	go run ./internal/crash -flush
 	if [ -n "$$TIDEMARK_CLUSTER_SCRIPT" ]; then go run ./internal/crash -flush -cluster-script "$$TIDEMARK_CLUSTER_SCRIPT"; fi
 

@@ -84,8 +84,9 @@ func tables(b *topology.Builder) {
 	names := topology.Derive(people, topology.Store[string, string]{Name: "names", Value: codec.String{}},
 		func(_ string, c Customer) (string, bool) { return c.Name, c.Name != "" })
 	topology.Publish(names, topology.Topic[string, string]{Name: "names-feed"})
+	topology.ForEach(topology.NewValues(newest), func(number string, o Order) { fmt.Println(number, o) })
 	topology.ForEach(topology.ToStream(newest), func(number string, c topology.Change[Order]) {
-		fmt.Println(number, c.Old, c.New)
+		fmt.Println(number, c.Old, c.New) // New is nil for a row that was deleted
 	})
 }
 

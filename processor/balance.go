@@ -64,11 +64,19 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 		s.gate.Unlock()
 		own.Owner = s.owner()
 	}
+	b.awaited()
 	b.member.update()
 	if v := b.verdict.Load(); v != nil {
 		own.Stop = *v
 	}
 	return json.Marshal(own)
+}
+
+func (b *balancer) what() string { return b.member.String() + " to share its partitions out" }
+
+// awaited says that the member waits for its share.
+func (b *balancer) awaited() {
+	b.member.waits.expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
 }
 
 // An assignment is what the leader tells a member beside its partitions.
@@ -196,6 +204,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	s.assigned(a.Topics)
 	b.joining.Store(false)
 	b.settled.ring()
+	b.member.waits.clear(b.what(), "")
 	b.member.update()
 }
 

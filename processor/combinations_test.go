@@ -45,9 +45,13 @@ var things = []struct {
 				c.t.Fatal(err, resp)
 			}
 		},
-		"by hand":           func(c *cluster, _ string) { c.setOffset(journal.Name, 0, combined, "") },
-		"other application": func(c *cluster, _ string) { c.setOffset(journal.Name, 0, combined, processor.TableNotes("kfake", "other-store")) },
-		"other cluster":     func(c *cluster, _ string) { c.setOffset(journal.Name, 0, combined, processor.TableNotes("other", helloGroup)) },
+		"by hand": func(c *cluster, _ string) { c.setOffset(journal.Name, 0, combined, "") },
+		"other application": func(c *cluster, _ string) {
+			c.setOffset(journal.Name, 0, combined, processor.TableNotes("kfake", "other-store"))
+		},
+		"other cluster": func(c *cluster, _ string) {
+			c.setOffset(journal.Name, 0, combined, processor.TableNotes("other", helloGroup))
+		},
 	}},
 	{"local table", map[string]func(*cluster, string){
 		"deleted": func(c *cluster, dir string) { c.must(os.RemoveAll(filepath.Join(dir, hellos.Name))) },
@@ -74,7 +78,9 @@ var things = []struct {
 	}},
 	{"changelog", map[string]func(*cluster, string){
 		"deleted": func(c *cluster, _ string) { c.must(c.DeleteTopic(hellosLog)) },
-		"emptied": func(c *cluster, _ string) { c.must(c.DeleteRecords(hellosLog, 0, c.PartitionInfos(hellosLog)[0].HighWatermark)) },
+		"emptied": func(c *cluster, _ string) {
+			c.must(c.DeleteRecords(hellosLog, 0, c.PartitionInfos(hellosLog)[0].HighWatermark))
+		},
 		"anew": func(c *cluster, _ string) {
 			c.must(c.DeleteTopic(hellosLog))
 			c.create(hellosLog, 1, map[string]string{"cleanup.policy": "compact"})

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -242,3 +244,120 @@ func TestDamageWhileRunning(t *testing.T) {
 }
 
 func large(n int) string { return strings.Repeat(fmt.Sprintf("%04d/", n), 200) }
+
+// A global table that is damaged, before the start or while it is open, is read
+// again from its topic.
+func TestGlobalTableDamaged(t *testing.T) {
+	var raws []topology.Raw
+	for n := range 3000 {
+		raws = append(raws, said(fmt.Sprintf("state-%04d", n), large(n)))
+	}
+	for name, running := range map[string]bool{"before the start": false, "while it runs": true} {
+		files, word := "*.log", "what a local global table wrote last was cut off"
+		if running {
+			files, word = "*.ldb", "local global table wiped"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newMoody(t, raws...)
+			i := c.start(explaining(t, moods), nil)
+			i.await(processor.Running)
+			if err := i.stop(); err != nil {
+				t.Fatal(err)
+			}
+			harm := func() {
+				tables, err := filepath.Glob(filepath.Join(i.dir, allMoods.Name, "global", files))
+				if err != nil || len(tables) == 0 {
+					t.Fatal(tables, err)
+				}
+				for _, f := range tables {
+					info, err := os.Stat(f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.must(damage.Harm{Kind: damage.Zero, File: filepath.Base(f), At: info.Size() / 4, Size: info.Size() / 2}.Do(filepath.Dir(f)))
+				}
+			}
+			if !running {
+				harm()
+			}
+			i = c.start(explaining(t, moods), keep(i.dir))
+			i.await(processor.Running)
+			if running {
+				harm()
+			}
+			want := lastValues(c.read(moods.Name))
+			met := !running
+			eventually(t, func() error {
+				got := map[string]string{}
+				err := i.rows(allMoods.Name, got)
+				if err == nil && met {
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Fatalf("rows (-want +got):\n%s", diff)
+					}
+					return nil
+				}
+				if err != nil && !errors.Is(err, processor.ErrRestoring) {
+					t.Fatalf("a scan is answered with %v", err)
+				}
+				met = met || err != nil
+				return errors.Join(err, errors.New("not restored"))
+			})
+			if !i.log.contains(word) || !i.log.contains(files[1:]) {
+				t.Errorf("the log says nothing of it:\n%s", i.log)
+			}
+		})
+	}
+}
+
+// A changelog that is deleted under a running instance, and that nobody makes anew,
+// ends it. It says so, and the next start as well.
+func TestChangelogDeletedWhileRunning(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 1, nil)
+	c.produce(journal.Name, greetings(100, 10)...)
+	i := c.start(c.hello(), func(cfg *processor.Config) { cfg.StartTimeout = time.Second })
+	c.materialized(i)
+	c.must(c.DeleteTopic(hellosLog))
+	c.produce(journal.Name, greetings(10, 10)...)
+	if err := i.ends(); !strings.Contains(err, hellosLog) {
+		t.Errorf("it ended with %q", err)
+	}
+	if err := c.start(c.hello(), keep(i.dir)).ends(); !strings.Contains(err, "has lost the rows of table") {
+		t.Errorf("the next one ended with %q", err)
+	}
+}
+
+// A disk without room is waited for, with a word, and nothing is wiped for it.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	disk := t.TempDir()
+	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk).Run(); err != nil {
+		t.Skipf("a small disk cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", disk).Run() })
+	c := newCluster(t, 1)
+	c.create(journal.Name, 1, nil)
+	filler := filepath.Join(disk, "filler")
+	c.must(os.WriteFile(filler, make([]byte, 10<<20), 0o644))
+	var raws []topology.Raw
+	for n := range 4000 {
+		raws = append(raws, greeting(n, n))
+		raws[n].Value = fmt.Appendf(nil, `{"state":%q}`, large(n))
+	}
+	i := c.start(c.hello(), keep(filepath.Join(disk, "state")))
+	i.await(processor.Running)
+	c.produce(journal.Name, raws...)
+	eventually(t, func() error {
+		if !i.log.contains("no space left on device: make room") {
+			return errors.New("nothing is said")
+		}
+		return nil
+	})
+	c.must(os.Remove(filler))
+	c.materialized(i)
+	if i.log.contains("wiped") {
+		t.Error("a table was wiped")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -17,6 +18,29 @@ func (t *task) deadLetter(r topology.Raw, reason error) error {
 		return err
 	}
 	return t.publish(&topology.Output{Raw: letter, PartitionKey: r.Key})
+}
+
+// deadLetter copies a row that a sink never takes, in no transaction.
+func (f *follower) deadLetter(r topology.Raw, reason error) error {
+	topic := f.deadLetters()
+	letter, err := deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+	if err != nil {
+		return err
+	}
+	partition, err := f.partitionOf(topic, r.Key)
+	if err != nil {
+		return err
+	}
+	_, err = call(f.ctx, func() (struct{}, error) {
+		p, err := txn.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
+		if err != nil {
+			return struct{}{}, err
+		}
+		publish(p, partition, &letter)
+		p.Push()
+		return struct{}{}, p.Flush()
+	})
+	return err
 }
 
 // deadLetter returns a record as it goes to the topic for dead letters, whose

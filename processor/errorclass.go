@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -111,6 +112,7 @@ var verdicts = []verdict{
 	{sarama.ErrUnknownTopicOrPartition, lingering, "was the topic deleted?"},
 	{txn.ErrUnknownTopicID, lingering, "was the topic deleted?"},
 	{txn.ErrInconsistentTopicID, lingering, "was the topic made anew?"},
+	{sarama.ErrFencedInstancedId, lingering, "does another process run with a copy of the state directory?"}, // and not twice, see mustEnd
 	{sarama.ErrUnknown, lingering, "see the broker's log"},
 	{sarama.ErrInvalidMessage, lingering, "is the broker's disk damaged?"},
 	{sarama.ErrIncompleteResponse, lingering, "are these brokers Kafka's, and 2.8 or later?"},
@@ -219,6 +221,30 @@ func classify(err error) (class, string) {
 		return passing, ""
 	}
 	return unknown, ""
+}
+
+// passes tells whether an error passes by itself, where it is.
+func passes(err error) bool {
+	c, _ := classify(err)
+	return c == passing
+}
+
+// lingers tells for how long there have been only errors that mostly pass.
+type lingers struct {
+	since    time.Time // zero if the last error was another one
+	progress int64     // by then
+}
+
+// tooLong tells whether an error of a class has to be given up: what mostly passes
+// has not, for as long as there is patience, and without any progress.
+func (l *lingers) tooLong(c class, progress int64, patience time.Duration) bool {
+	if c != lingering || progress != l.progress {
+		*l = lingers{progress: progress}
+	}
+	if c == lingering && l.since.IsZero() {
+		l.since = time.Now()
+	}
+	return c == setupError || c == lingering && time.Since(l.since) > patience
 }
 
 // cured is an error with what helps against it.

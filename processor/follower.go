@@ -1,9 +1,12 @@
 package processor
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,9 +138,12 @@ func (f *follower) run() {
 // answered ends the instance: after StartTimeout, and at once if it refuses. So
 // does, at any time, one that belongs to somebody else, or never takes a row.
 func (f *follower) trouble(err error) {
-	var row *topology.RowError
-	if errors.Is(err, topology.ErrForeign) || errors.As(err, &row) {
+	switch c, _ := classify(err); {
+	case errors.Is(err, topology.ErrForeign):
 		f.fail(&startError{err})
+		return
+	case as[sarama.KError](err) && c != passing, c == storeError, c == recordError:
+		f.fail(err) // of the changelog, or the local table: the session's to sort out
 		return
 	}
 	text := err.Error()
@@ -284,15 +290,50 @@ func (f *follower) apply(from, to string, rows []topology.Raw, stale [][]byte) e
 			f.counts.sinkRows.Add(int64(len(rows)))
 			return nil
 		case errors.Is(err, topology.ErrTooLarge) && len(rows) == 1 && len(stale) == 0:
-			err = fmt.Errorf("%s: %s: %w", f.sink, f.from, &topology.RowError{Key: rows[0].Key, Err: err})
+			err = &topology.RowError{Key: rows[0].Key, Err: err}
 		case errors.Is(err, topology.ErrFenced) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrTooLarge):
 			return err
 		case f.ctx.Err() != nil:
 			return f.ctx.Err()
+		}
+		if row, ok := errors.AsType[*topology.RowError](err); ok {
+			if batch.Rows, err = f.leaveOut(batch.Rows, row); err != nil {
+				return err
+			}
+			continue
 		}
 		f.trouble(err)
 		if err := sleep(f.ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// leaveOut does with a row that the target never takes what the policy for Write
+// says, and returns the other rows. The target keeps what it has under the row's
+// name. A crash may repeat the dead letter: it is in no transaction.
+func (f *follower) leaveOut(rows []topology.Raw, why *topology.RowError) ([]topology.Raw, error) {
+	i := slices.IndexFunc(rows, func(r topology.Raw) bool { return bytes.Equal(r.Key, why.Key) })
+	policy := cmp.Or(f.config.Policies.Write, topology.Fail)
+	if i < 0 {
+		policy = topology.Fail // a sink that blames a row it was not given
+	}
+	err := &topology.RecordError{Node: "sink " + f.sink.String(), Policy: policy, Err: fmt.Errorf("table %s: %w", f.from, why)}
+	if i >= 0 {
+		err.Position = rows[i].Position
+	}
+	switch policy {
+	case topology.Skip:
+		f.counts.skipped.Add(1)
+		f.log.Warn("row left out of a sink", "error", err)
+	case topology.DeadLetter:
+		if lost := f.deadLetter(rows[i], err); lost != nil {
+			return nil, lost
+		}
+		f.counts.deadLetters.Add(1)
+		f.log.Warn("row left out of a sink, and copied to dead letters", "error", err)
+	default:
+		return nil, err
+	}
+	return slices.Concat(rows[:i], rows[i+1:]), nil
 }

@@ -63,7 +63,7 @@ func (t *global) take(c *txn.Cursor) error {
 		return err // as a task or a query has found it
 	}
 	if silent := time.Since(t.heard); silent > max(t.retention, 2*globalRound) {
-		return fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.Topic, silent.Round(time.Second), t.retention)
+		return &staleError{fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.Topic, silent.Round(time.Second), t.retention)}
 	}
 	next, err := c.Take(func(r *sarama.Record, offset int64, at time.Time) error {
 		if err := t.put(r, at, topology.Position{Topic: t.Topic, Partition: c.Partition, Offset: offset}); err != nil {
@@ -125,6 +125,11 @@ func (t *global) progress() error {
 	}
 	t.left.Store(left)
 	t.behind.Store(behind)
+	if what := "global table " + t.Store + " to be read"; left > 0 {
+		t.waits.expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.Topic))
+	} else {
+		t.waits.clear(what, "")
+	}
 	if left > 0 || t.view.Load() != nil {
 		return nil
 	}

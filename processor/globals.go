@@ -10,6 +10,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -22,6 +23,9 @@ type globals struct {
 	tables []*global
 	client sarama.Client
 	err    atomic.Pointer[string] // what they are waiting for
+	rounds atomic.Int64           // fetches that went well
+
+	lingers lingers // run's
 
 	end context.CancelCauseFunc // of the instance
 }
@@ -148,6 +152,10 @@ func (all *globals) run(ctx context.Context) {
 			pause = 0
 		}
 		if err != nil {
+			if c, _ := classify(err); c == unknown || all.lingers.tooLong(c, all.rounds.Load(), all.config.StartTimeout) {
+				all.end(cured(err))
+				return
+			}
 			all.trouble(err)
 			pause = min(2*pause+50*time.Millisecond, 2*time.Second)
 			_ = sleep(ctx, pause)
@@ -228,6 +236,7 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 			return all.sort(r.table, err)
 		}
 	}
+	all.rounds.Add(1)
 	if all.err.Load() != nil {
 		all.err.Store(nil)
 		all.waits.clear("the global tables", "")
@@ -237,10 +246,8 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 
 // sort does what an error asks for: a record that is refused ends the sessions,
 // or the instance if it has none that looks at the table; a table that does not
-// fit its topic any more, or cannot be written, is opened anew; what else comes
-// from Kafka may pass.
+// fit its topic any more, or is damaged, is opened anew.
 func (all *globals) sort(t *global, err error) error {
-	var kafka sarama.KError
 	refused, isRefused := errors.AsType[*topology.RecordError](err)
 	switch {
 	case isRefused:
@@ -248,7 +255,7 @@ func (all *globals) sort(t *global, err error) error {
 		if len(t.watching()) == 0 && all.config.OnError(refused) != RestartTask {
 			all.end(refused)
 		}
-	case errors.Is(err, sarama.ErrOffsetOutOfRange) || !errors.As(err, &kafka):
+	case errors.Is(err, sarama.ErrOffsetOutOfRange), as[*staleError](err), errors.Is(err, store.ErrDamaged):
 		t.reading.Lock()
 		defer t.reading.Unlock()
 		return errors.Join(err, t.close(false, err))

@@ -2,13 +2,19 @@ package processor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/processor"
@@ -64,6 +70,23 @@ func TestStartTimeoutWithSilentBroker(t *testing.T) {
 	}
 	if n := strings.Count(i.log.String(), "msg=waiting"); n != 1 {
 		t.Errorf("said %d times that it waits, want once in 5s:\n%s", n, i.log)
+	}
+}
+
+// A TLS handshake that is not answered is bounded, too.
+func TestStartTimeoutWithSilentBrokerAndTLS(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	at := silent(t)
+	began := time.Now()
+	i := c.start(c.hello(), func(cfg *processor.Config) {
+		cfg.Brokers, cfg.StartTimeout = []string{at}, time.Second
+		cfg.Kafka = sarama.NewConfig()
+		cfg.Kafka.Net.TLS.Enable = true
+	})
+	<-i.ended
+	if took := time.Since(began); took > 2*time.Second || i.err == nil || !strings.Contains(i.err.Error(), "no answer") {
+		t.Errorf("Run returned %v after %v", i.err, took)
 	}
 }
 
@@ -183,4 +206,76 @@ func TestFunctionOutlastsDrainTimeout(t *testing.T) {
 		}
 		return p.Run(ctx)
 	})
+}
+
+// What is waited for is said at once, wherever somebody looks.
+func TestWaitsAreSeenEverywhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		key      kmsg.Key
+		before   bool // it hangs before the start
+		what     string
+		endpoint string
+	}{
+		"join":   {kmsg.JoinGroup, true, "waiting for group hello-hello-state-store to share its partitions out for ", "readyz"},
+		"start":  {kmsg.InitProducerID, true, "waiting for the coordinators of group hello-hello-state-store for ", "readyz"},
+		"commit": {kmsg.EndTxn, false, "waiting for Kafka to take a commit of group hello-hello-state-store for ", ""},
+		"topics": {kmsg.DescribeConfigs, true, "waiting for the topics to be looked at for ", "readyz"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			c.create(journal.Name, 2, nil)
+			if test.before {
+				c.hang(test.key)
+			}
+			i := c.start(c.hello(), func(cfg *processor.Config) { cfg.DrainTimeout = 100 * time.Millisecond })
+			if !test.before {
+				i.await(processor.Running)
+				c.produce(journal.Name, greeting(1, 1))
+				c.materialized(i)
+				c.hang(test.key)
+				c.produce(journal.Name, greeting(2, 2))
+			}
+			i.waits(test.what)
+			if test.endpoint != "" {
+				w := httptest.NewRecorder()
+				i.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/"+test.endpoint, nil))
+				if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), test.what) || !strings.Contains(w.Body.String(), `"waiting":[{"what":`) {
+					t.Errorf("/%s: %d %s", test.endpoint, w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// Too few replicas in sync are named at once, and that they are back.
+func TestTooFewReplicasAreNamed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(journal.Name, 2, nil)
+	i := c.start(c.hello(), nil)
+	i.await(processor.Running)
+	c.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 5,
+		When: func(r kmsg.Request) bool { return r.(*kmsg.ProduceRequest).TransactionID != nil },
+	})
+	c.produce(journal.Name, greeting(1, 1))
+	i.waits("in-sync replicas")
+	c.materialized(i)
+	eventually(t, func() error {
+		if w := i.Status().Waiting; w != nil {
+			return fmt.Errorf("still waits: %v", w)
+		}
+		return nil
+	})
+	eventually(t, func() error {
+		if !i.log.contains("waits no longer") {
+			return errors.New("its end is not in the log")
+		}
+		return nil
+	})
+	if n := strings.Count(i.log.String(), "msg=waiting for=\"the next session"); n > 2 {
+		t.Errorf("said %d times:\n%s", n, i.log)
+	}
 }

@@ -45,6 +45,8 @@ func newMember(p *Processor, g *topology.Group) *member {
 // String names the group.
 func (m *member) String() string { return "group " + m.group.Name }
 
+func (m *member) nextSession() string { return "the next session of " + m.String() }
+
 // transactionalID is the same after a restart: the new process ends at once
 // what the old one left open.
 func (m *member) transactionalID() string {
@@ -104,7 +106,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.set(m.String(), "", err)
+		m.waits.set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -125,20 +127,7 @@ func (m *member) mustEnd(err error) bool {
 		m.fenced = time.Now()
 		return m.fenced.Sub(before) < m.config.StartTimeout
 	}
-	commits := m.counts.commits.Load()
-	if class != lingering || commits != m.lingers.commits {
-		m.lingers = lingers{commits: commits}
-	}
-	if class == lingering && m.lingers.since.IsZero() {
-		m.lingers.since = time.Now()
-	}
-	return class == setupError || class == lingering && time.Since(m.lingers.since) > m.config.StartTimeout
-}
-
-// lingers tells since when the member has met only errors that mostly pass.
-type lingers struct {
-	since   time.Time // zero if the last error was another one
-	commits int64     // of the instance then
+	return m.lingers.tooLong(class, m.counts.commits.Load(), m.config.StartTimeout)
 }
 
 // overtaken tells whether a commit was refused because the group has gone on
@@ -162,12 +151,15 @@ func (m *member) runSession(ctx context.Context) error {
 		return err
 	}
 	m.counts.sessions.Add(1)
+	what := "the coordinators of " + m.String()
+	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
 	s, err := call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 		return newSession(m)
 	})
+	m.waits.clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -228,6 +220,8 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	// A session that fails ends its membership: sarama must not wait for it.
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
+	m.balance.awaited()
+	defer m.waits.clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if failure != nil || ctx.Err() != nil && m.balance.generation.Load() < 0 || errors.Is(err, context.Canceled) {
@@ -242,10 +236,10 @@ func (s *session) groupError(err error) {
 	switch {
 	case s.ctx.Err() != nil:
 		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
-	case errors.Is(err, sarama.ErrFencedInstancedId):
-		s.fail(fmt.Errorf("%w: does another process run with a copy of the state directory %q?", sentence{err}, s.config.StateDir))
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		s.fail(&startError{s.outOfRange(err)})
+	case !passes(err):
+		s.fail(sentence{err})
 	case errors.As(err, &fetch) && fetch.Topic != "":
 		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:

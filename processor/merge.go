@@ -1,7 +1,10 @@
 package processor
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +39,7 @@ type feed struct {
 	time time.Time    // of head
 	seen bool         // head is
 
+	awaited bool  // it is said that others wait for it
 	absence       // while nothing is queued
 	bare    int64 // before it there is nothing that has not arrived
 	looked  int64 // the end up to which that was looked at
@@ -60,6 +64,7 @@ func (m *merge) run(p *pump) {
 	defer m.resume()
 	for !m.over && p.ctx.Err() == nil {
 		ready, again := m.ready(time.Now())
+		m.say(ready)
 		switch {
 		case m.over:
 		case !ready:
@@ -79,6 +84,24 @@ func (m *merge) run(p *pump) {
 			}
 		default:
 		}
+	}
+}
+
+// say says which inputs are waited for while others have records, if nothing can be
+// taken.
+func (m *merge) say(ready bool) {
+	held := !ready && slices.ContainsFunc(m.feeds, func(f *feed) bool { return f.queued() > 0 })
+	for _, f := range m.feeds {
+		late := held && f.queued() == 0 && !f.excused
+		if late == f.awaited {
+			continue
+		}
+		what, place := "records of input "+f.topic, strconv.Itoa(int(m.partition))
+		if f.awaited = late; !late {
+			m.waits.clear(what, place)
+			continue
+		}
+		m.waits.expect(what, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", m.partition, m.config.MaxTaskIdle))
 	}
 }
 
@@ -182,6 +205,7 @@ func (m *merge) wait(p *pump, again time.Duration) bool {
 
 // resume leaves no claim paused: sarama would remember it for the next task.
 func (m *merge) resume() {
+	m.say(true)
 	for _, f := range m.feeds {
 		if f.paused {
 			f.pause(false)

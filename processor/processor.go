@@ -72,7 +72,7 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var running sync.WaitGroup // what may have the stores open
+	var running sync.WaitGroup // what has the stores open, and what ends with the clients
 	defer func() {
 		free := make(chan error, 1)
 		go func() {
@@ -154,7 +154,7 @@ func (p *Processor) runMembers(ctx context.Context, running *sync.WaitGroup, mem
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, len(members))
-	go p.purge(ctx)
+	running.Go(func() { p.purge(ctx) })
 	for _, m := range members {
 		running.Go(func() {
 			err := m.run(ctx)

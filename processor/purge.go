@@ -17,8 +17,8 @@ import (
 const purgeInterval = 30 * time.Second
 
 // A purger deletes from repartition topics what all their readers have
-// committed. It does so from the partitions that this instance has, and nobody
-// waits for it: what is under way when the instance stops ends with its client.
+// committed. It does so from the partitions that this instance has. What is under
+// way when the instance stops ends with its client, and Run returns then.
 type purger struct {
 	*Processor
 	done  map[topology.Position]int64 // up to where it has deleted, by partition

@@ -7,6 +7,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -137,13 +138,18 @@ func (t *task) publish(r *topology.Output) error {
 	if err != nil {
 		return err
 	}
+	publish(t.producer, partition, &r.Raw)
+	t.counts.published.Add(1)
+	return nil
+}
+
+// publish gives a record to a producer, with its headers and its time.
+func publish(to *txn.Producer, partition int32, r *topology.Raw) {
 	var headers []*sarama.RecordHeader
 	for _, h := range r.Headers {
 		headers = append(headers, &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})
 	}
-	t.producer.Publish(r.Topic, partition, r.Key, r.Value, headers, millis(r.Time))
-	t.counts.published.Add(1)
-	return nil
+	to.Publish(r.Topic, partition, r.Key, r.Value, headers, millis(r.Time))
 }
 
 // refused does with a record what its policy says, or returns the error.

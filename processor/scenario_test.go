@@ -291,7 +291,7 @@ func (s *stage) store(line string) bool {
 func (s *stage) compareRow(line int, key []byte) {
 	s.t.Helper()
 	name := s.topo.Stores()[0]
-	request := httptest.NewRequest("GET", "/v1/tables/"+name+"?key="+url.QueryEscape(string(key)), nil)
+	request := httptest.NewRequest("GET", "http://localhost/v1/tables/"+name+"?key="+url.QueryEscape(string(key)), nil)
 	answer := httptest.NewRecorder()
 	s.p.Handler().ServeHTTP(answer, request)
 	body, err := io.ReadAll(answer.Body)

@@ -335,3 +335,35 @@ func TestSinkKeepsTheOrderOfAKey(t *testing.T) {
 	}
 	inRedis(t, c.redis, hellos.Name, lastValues(c.drained("hello-"+hellos.Name, journal.Name)))
 }
+
+// A row that the target never takes goes where the policy for Write says, and
+// the others arrive.
+func TestSinkLeavesARowOut(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []topology.Policy{topology.Skip, topology.DeadLetter} {
+		t.Run(fmt.Sprint(policy), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			c.create(journal.Name, 1, nil)
+			sink := &sinks.Redis{Addr: c.redis.Addr()}
+			sink.Key = func(key []byte) (string, error) {
+				if string(key) == "testid-01" {
+					return "", errors.New("no name")
+				}
+				return string(key), nil
+			}
+			c.produce(journal.Name, greeting(1, 1), greeting(2, 2), greeting(3, 3))
+			i := c.start(helloOf(t, "hello", sink), writes(policy))
+			c.drained("hello-"+hellos.Name, journal.Name)
+			inRedis(t, c.redis, hellos.Name, lastValues([]topology.Raw{greeting(2, 2), greeting(3, 3)}))
+			if s := i.Status().Counts; s.Skipped+s.DeadLetters != 1 {
+				t.Errorf("skipped %d, dead letters %d, want one", s.Skipped, s.DeadLetters)
+			}
+			if policy == topology.DeadLetter {
+				if letters := c.letters("hello-dead-letters"); len(letters) != 1 || string(letters[0].Key) != "testid-01" {
+					t.Errorf("%d dead letters", len(letters))
+				}
+			}
+		})
+	}
+}

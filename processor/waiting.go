@@ -29,11 +29,12 @@ const (
 	waitPatience = 3 * time.Second  // before an ordinary wait is logged
 	waitFirst    = 5 * time.Second  // until a wait is logged again; then twice as long each time
 	waitEvery    = 30 * time.Second // but at least this often
+	waitCalm     = 5 * time.Second  // one that comes back sooner has not ended, for the log
 )
 
 // waits are the things that an instance is waiting for. A wait is logged when it
 // begins, while it lasts (after 5s, 15s, 35s, and then every 30s), and when it
-// ends. Several places, such as partitions, can wait for the same thing: that
+// has ended and stays away for waitCalm. Several places, such as partitions, can wait for the same thing: that
 // is one wait, from the first place that begins to the last that ends.
 //
 // waits is safe for concurrent use, also with other locks held: it calls nothing
@@ -50,6 +51,7 @@ type waiting struct {
 	Wait
 	places map[string]bool
 	told   time.Time // when it was logged last, zero if it never was
+	ended  time.Time // when the last place ended, zero while there is one
 	next   time.Duration
 	timer  *time.Timer
 }
@@ -76,12 +78,14 @@ func (w *waits) clear(what, place string) {
 		w.mu.Unlock()
 		return
 	}
-	e.timer.Stop()
-	delete(w.open, what)
-	w.mu.Unlock()
-	if !e.told.IsZero() {
-		w.log.Info("waits no longer", "for", what, "waited", time.Since(e.Since).Round(time.Millisecond))
+	if e.told.IsZero() {
+		e.timer.Stop()
+		delete(w.open, what)
+	} else {
+		e.ended = time.Now()
+		e.timer.Reset(waitCalm)
 	}
+	w.mu.Unlock()
 }
 
 // end forgets all waits, without a word.
@@ -100,7 +104,9 @@ func (w *waits) list() []Wait {
 	defer w.mu.Unlock()
 	var all []Wait
 	for _, e := range w.open {
-		all = append(all, e.Wait)
+		if e.ended.IsZero() {
+			all = append(all, e.Wait)
+		}
 	}
 	slices.SortFunc(all, func(a, b Wait) int { return a.Since.Compare(b.Since) })
 	return all
@@ -114,10 +120,11 @@ func (w *waits) wait(what, place, cause string, patience time.Duration) {
 	if e == nil {
 		e = &waiting{Wait: Wait{What: what, Since: time.Now()}, places: map[string]bool{}, next: waitFirst}
 		e.timer = time.AfterFunc(cmp.Or(patience, e.next), func() { w.remind(e) })
-		if patience == 0 {
-			e.next = 2 * waitFirst
-		}
 		w.open[what] = e
+	}
+	if !e.ended.IsZero() { // it is back
+		e.ended = time.Time{}
+		e.timer.Reset(time.Until(e.told.Add(e.next)))
 	}
 	e.Cause = cause
 	e.places[place] = true
@@ -132,16 +139,24 @@ func (w *waits) wait(what, place, cause string, patience time.Duration) {
 	}
 }
 
-// remind logs a wait that goes on.
+// remind logs a wait that goes on, or has ended.
 func (w *waits) remind(e *waiting) {
 	w.mu.Lock()
 	if w.open[e.What] != e {
 		w.mu.Unlock()
 		return
 	}
+	if !e.ended.IsZero() {
+		delete(w.open, e.What)
+		w.mu.Unlock()
+		w.log.Info("waits no longer", "for", e.What, "waited", e.ended.Sub(e.Since).Round(time.Millisecond))
+		return
+	}
+	if !e.told.IsZero() {
+		e.next = min(2*e.next, waitEvery)
+	}
 	e.told = time.Now()
 	e.timer.Reset(e.next)
-	e.next = min(2*e.next, waitEvery)
 	told := e.Wait
 	w.mu.Unlock()
 	w.tell(told)

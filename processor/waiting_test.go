@@ -63,7 +63,7 @@ func TestWaitIsToldWhenItBeginsLastsAndEnds(t *testing.T) {
 		w.clear("Kafka", "")
 		w.clear("Kafka", "")
 		time.Sleep(time.Hour)
-		wantLines(t, lines(), `at=1m40s msg="waits no longer" for=Kafka waited=1m40s`)
+		wantLines(t, lines(), `at=1m45s msg="waits no longer" for=Kafka waited=1m40s`)
 		if got := w.list(); got != nil {
 			t.Errorf("still waits: %v", got)
 		}
@@ -104,11 +104,12 @@ func TestWaitThatIsUsual(t *testing.T) {
 			time.Sleep(999 * time.Millisecond)
 		}
 		w.clear("table t", "")
+		time.Sleep(time.Minute)
 		wantLines(t, lines(),
 			`at=23s msg=waiting for="table t" error="17 records to go" since=3s`,
 			`at=28s msg=waiting for="table t" error="12 records to go" since=8s`,
 			`at=38s msg=waiting for="table t" error="2 records to go" since=18s`,
-			`at=39.98s msg="waits no longer" for="table t" waited=19.98s`)
+			`at=44.98s msg="waits no longer" for="table t" waited=19.98s`)
 	})
 }
 
@@ -124,13 +125,38 @@ func TestWaitOfSeveralPlaces(t *testing.T) {
 		for p := range 64 {
 			w.clear("sink a", fmt.Sprint(p))
 		}
-		wantLines(t, lines(),
-			`at=0s msg=waiting for="sink a" error=down since=0s`,
-			`at=0s msg=waiting for="sink b" error=down since=0s`,
-			`at=1s msg="waits no longer" for="sink a" waited=1s`)
 		if got, want := fmt.Sprint(w.list()), "[waiting for sink b for 1s: down]"; got != want {
 			t.Errorf("list %s, want %s", got, want)
 		}
-		w.end()
+		time.Sleep(waitCalm - time.Second + time.Millisecond)
+		w.clear("sink b", "0")
+		time.Sleep(time.Minute)
+		wantLines(t, lines(),
+			`at=0s msg=waiting for="sink a" error=down since=0s`,
+			`at=0s msg=waiting for="sink b" error=down since=0s`,
+			`at=5s msg=waiting for="sink b" error=down since=5s`,
+			`at=6s msg="waits no longer" for="sink a" waited=1s`,
+			`at=10.001s msg="waits no longer" for="sink b" waited=5.001s`)
+	})
+}
+
+func TestWaitThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, lines := waitLog()
+		for range 30 { // a session that begins, and fails again
+			w.set("a session", "", errors.New("no replicas"))
+			time.Sleep(time.Second)
+			w.clear("a session", "")
+			if n := len(w.list()); n != 0 {
+				t.Errorf("%d waits are listed, want none", n)
+			}
+			time.Sleep(999 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		got := lines()
+		for i := range got {
+			got[i], _, _ = strings.Cut(got[i], " for=")
+		}
+		wantLines(t, got, "at=0s msg=waiting", "at=5.997s msg=waiting", "at=15.997s msg=waiting", "at=35.997s msg=waiting", `at=1m3.971s msg="waits no longer"`)
 	})
 }

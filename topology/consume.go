@@ -33,6 +33,7 @@ func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
 // startInput returns what passes the records of a topic on.
 func startInput[K, V any](k *Task, in *input, s *stream[K, V], from Topic[K, V]) *taskInput {
 	next := s.start(k)
+	own := from.Time == nil && from.MaxAhead == 0 // it is the record's own
 	it, dated := newItem(s.key, s.value), newItem(s.key, s.value)
 	return &taskInput{
 		topic:    in.topic,
@@ -44,6 +45,11 @@ func startInput[K, V any](k *Task, in *input, s *stream[K, V], from Topic[K, V])
 			it.time, it.headers = at, k.record.Headers
 			return next(it)
 		},
-		time: func(r *Raw) (int64, error) { return from.happened(dated, r, k.Now) },
+		time: func(r *Raw) (int64, error) {
+			if own {
+				return recordTime(r.Time)
+			}
+			return from.happened(dated, r, k.Now)
+		},
 	}
 }

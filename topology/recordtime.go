@@ -20,13 +20,18 @@ func millis(t time.Time) int64 { return t.UnixMilli() }
 
 // recordTime returns the time of a record in milliseconds, if it can be one.
 func recordTime(t time.Time) (int64, error) {
-	switch s := t.Unix(); {
-	case s < 0:
-		return 0, fmt.Errorf("its time, %s, is before 1970: is it sent without one?", t.UTC().Format(time.RFC3339))
-	case s > MaxTime/1000 || t.UnixMilli() > MaxTime:
-		return 0, fmt.Errorf("its time, %d seconds after 1970, is later than 2262: is it in milliseconds?", s)
+	s, ms := t.Unix(), t.UnixMilli()
+	if s < 0 || s > MaxTime/1000 || ms > MaxTime {
+		return 0, wrongTime(t)
 	}
-	return t.UnixMilli(), nil
+	return ms, nil
+}
+
+func wrongTime(t time.Time) error {
+	if t.Unix() < 0 {
+		return fmt.Errorf("its time, %s, is before 1970: is it sent without one?", t.UTC().Format(time.RFC3339))
+	}
+	return fmt.Errorf("its time, %d seconds after 1970, is later than 2262: is it in milliseconds?", t.Unix())
 }
 
 // ahead refuses a time that is more than a topic's MaxAhead later than the time of

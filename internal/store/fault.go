@@ -33,6 +33,9 @@ func classify(err error) error {
 
 // fault classifies an error. Damage is noted, and told once.
 func (s *Store) fault(err error) error {
+	if err == nil { // at the cost of a comparison: it is called for each row
+		return nil
+	}
 	err = classify(err)
 	if damage := err; errors.Is(err, ErrDamaged) && s.harmed.CompareAndSwap(nil, &damage) {
 		err = errors.Join(err, noteDamage(s.dir, err))
