@@ -232,10 +232,12 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 	}
 	var resp *sarama.OffsetFetchResponse
 	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
-		if resp, err = b.FetchOffset(req); err != nil {
+		r, err := b.FetchOffset(req) // its own error: the call may be given up, and end later
+		if err != nil {
 			return 0, err
 		}
-		return resp.Err, nil
+		resp = r
+		return r.Err, nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("offsets of group %q: %w", group, err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -68,13 +69,14 @@ func (c *cluster) joinTogether(n int32) {
 		}
 		return nil, nil, false
 	})
-	c.ControlKey(int16(kmsg.SyncGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.SleepControl(func() {
-			for began := time.Now(); joining.Load() < n && time.Since(began) < patience; {
-				time.Sleep(time.Millisecond)
-			}
-		})
-		return nil, nil, false
+	c.ControlKey(int16(kmsg.SyncGroup), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if joining.Load() >= n {
+			return nil, nil, false
+		}
+		c.KeepControl()
+		resp := kmsg.NewPtrSyncGroupResponse()
+		resp.Version, resp.ErrorCode = r.GetVersion(), kerr.RebalanceInProgress.Code
+		return resp, nil, true
 	})
 }
 
