@@ -290,7 +290,7 @@ func (f *follower) apply(from, to string, rows []topology.Raw, stale [][]byte) e
 			f.counts.sinkRows.Add(int64(len(rows)))
 			return nil
 		case errors.Is(err, topology.ErrTooLarge) && len(rows) == 1 && len(stale) == 0:
-			err = &topology.RowError{Key: rows[0].Key, Err: err}
+			err = &topology.RowError{Key: rows[0].Key, Err: errors.New(err.Error())} // no step will be smaller
 		case errors.Is(err, topology.ErrFenced) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrTooLarge):
 			return err
 		case f.ctx.Err() != nil:

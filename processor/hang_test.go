@@ -240,7 +240,7 @@ func TestWaitsAreSeenEverywhere(t *testing.T) {
 			i.waits(test.what)
 			if test.endpoint != "" {
 				w := httptest.NewRecorder()
-				i.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/"+test.endpoint, nil))
+				i.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/"+test.endpoint, nil))
 				if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), test.what) || !strings.Contains(w.Body.String(), `"waiting":[{"what":`) {
 					t.Errorf("/%s: %d %s", test.endpoint, w.Code, w.Body)
 				}
