@@ -224,10 +224,14 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	defer m.waits.clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
-	if failure != nil || ctx.Err() != nil && m.balance.generation.Load() < 0 || errors.Is(err, context.Canceled) {
-		err = nil // it is a consequence
+	if errors.Is(err, context.Canceled) {
+		err = nil // it was asked to end
 	}
-	return errors.Join(failure, err, group.Close())
+	err = errors.Join(err, group.Close())
+	if failure != nil || client.dialer.over.Err() != nil {
+		err = nil // a consequence: its connections were cut
+	}
+	return errors.Join(failure, err)
 }
 
 // groupError takes what sarama reports beside its return values.
