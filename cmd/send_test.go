@@ -76,8 +76,10 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]string{"k": `{"n":1};;`, "a": `{"n":2};;{"n":5};`, "b": `{"n": 3};`, "c d": `{"n":4};`, "b c": ";",
-		"u": `{"n": 1,"new":[1,2]};`, "u2": `{"new":1};`, "e": `{"n":6};`, "x\n\xfb": `{"n":7};`, "y\x00": `{"n":8};`, "t": ";", "t2": `{"n":9};`}
+	want := map[string]string{
+		"k": `{"n":1};;`, "a": `{"n":2};;{"n":5};`, "b": `{"n": 3};`, "c d": `{"n":4};`, "b c": ";",
+		"u": `{"n": 1,"new":[1,2]};`, "u2": `{"new":1};`, "e": `{"n":6};`, "x\n\xfb": `{"n":7};`, "y\x00": `{"n":8};`, "t": ";", "t2": `{"n":9};`,
+	}
 	if keyless != 3 {
 		t.Errorf("%d records have no key, want 3", keyless)
 	}

@@ -10,6 +10,7 @@ import (
 )
 
 // What redis.md shows.
+var _ = ownNames
 
 var hourKeys = topology.WindowedCodec[string]{Key: codec.String{}}
 

@@ -114,7 +114,7 @@ func (s *session) commit() {
 	}
 	began := time.Now()
 
-	what := "Kafka to take a commit of " + s.member.String()
+	what := "Kafka to take a commit of " + s.String()
 	s.waits.expect(what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
 	defer s.waits.clear(what, "")
 

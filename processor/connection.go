@@ -96,7 +96,7 @@ type connection struct {
 
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if err == io.EOF { // others name the address by themselves
+	if errors.Is(err, io.EOF) { // others name the address by themselves
 		err = fmt.Errorf("broker %s closed the connection: %w", c.broker, io.EOF)
 	}
 	return n, err

@@ -36,12 +36,12 @@ func (id identity) check() string {
 }
 
 // takeIdentity locks the state directory and reads its identity, or makes one.
-func takeIdentity(dir, application string, log *slog.Logger) (instance string, lock io.Closer, err error) {
+func takeIdentity(dir, application string, logger *slog.Logger) (instance string, lock io.Closer, err error) {
 	lock, err = store.Lock(dir)
 	if err != nil {
 		return "", nil, err
 	}
-	instance, err = readIdentity(filepath.Join(dir, "identity.json"), application, log)
+	instance, err = readIdentity(filepath.Join(dir, "identity.json"), application, logger)
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("state directory %q: %w", dir, err), lock.Close())
 	}
@@ -51,7 +51,7 @@ func takeIdentity(dir, application string, log *slog.Logger) (instance string, l
 // readIdentity reads the identity, or makes a new one in place of none or of one
 // that is damaged. That is safe: a new member ends what the old one left open when
 // it gets its partitions, which is when the old one's session has timed out.
-func readIdentity(file, application string, log *slog.Logger) (string, error) {
+func readIdentity(file, application string, logger *slog.Logger) (string, error) {
 	var id identity
 	data, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -70,7 +70,7 @@ func readIdentity(file, application string, log *slog.Logger) (string, error) {
 	}
 	id = newIdentity(application)
 	if !missing {
-		log.Warn("identity.json was damaged: the instance joins as a new one, which gets the old one's partitions when that one's session has timed out", "file", file, "instance", id.Instance)
+		logger.Warn("identity.json was damaged: the instance joins as a new one, which gets the old one's partitions when that one's session has timed out", "file", file, "instance", id.Instance)
 	}
 	if data, err = json.Marshal(id); err != nil {
 		return "", err

@@ -177,12 +177,12 @@ func TestIdentityDamaged(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		switch after := identity(); {
-		case after == text: // of no consequence
+		switch after := identity(); after {
+		case text: // of no consequence
 			if instance := `"minimal-`; !strings.Contains(after, instance) || after[strings.Index(after, instance):][:22] != whole[strings.Index(whole, instance):][:22] {
 				t.Errorf("%s: taken as it is: %s", name, text)
 			}
-		case after == whole:
+		case whole:
 			t.Errorf("%s: it is as before", name)
 		}
 	}

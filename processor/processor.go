@@ -125,7 +125,7 @@ func (p *Processor) prepare(ctx context.Context) error {
 	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
 	defer cancel()
 	const what = "the topics to be looked at"
-	last := errors.New("Kafka does not answer: is a broker down?")
+	last := errors.New("no answer from Kafka: is a broker down?")
 	p.waits.expect(what, "", last.Error())
 	for ctx.Err() == nil {
 		ready, err := call(budget, p.prepareTopics)

@@ -112,7 +112,7 @@ func (c *cluster) setOwnerMark(group string, partition int32, mark string) {
 // group.initial.rebalance.delay.ms decides whether they join in one generation.
 func TestIntegrationKilledTogether(t *testing.T) {
 	x := newFeed(t, realServers(t))
-	w := workerSpec{Brokers: x.brokers, Redis: strings.TrimPrefix(x.servers.redis, "redis://"), Prefix: x.prefix, Session: 6 * time.Second}
+	w := workerSpec{Brokers: x.brokers, Redis: strings.TrimPrefix(x.redis, "redis://"), Prefix: x.prefix, Session: 6 * time.Second}
 	dirs := []string{t.TempDir(), t.TempDir()}
 	for round := range seeds(t, 2) {
 		var workers []*worker

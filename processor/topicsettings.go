@@ -34,7 +34,7 @@ func (c Config) wrongTopics() (wrong []error) {
 	for topic, settings := range c.Topics {
 		for _, name := range relied {
 			if _, ok := settings[name]; ok {
-				wrong = append(wrong, fmt.Errorf("Topics[%q]: %s cannot be set: tables rely on it", topic, name))
+				wrong = append(wrong, fmt.Errorf("%s: %s cannot be set: tables rely on it", fmt.Sprintf("Topics[%q]", topic), name))
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func (p *Processor) strangeTopics() (wrong []error) {
 	}
 	for topic := range p.config.Topics {
 		if !slices.Contains(ours, topic) {
-			wrong = append(wrong, &startError{fmt.Errorf("Topics[%q]: tidemark creates no such topic: it creates %q", topic, ours[1:])})
+			wrong = append(wrong, &startError{fmt.Errorf("%s: tidemark creates no such topic: it creates %q", fmt.Sprintf("Topics[%q]", topic), ours[1:])})
 		}
 	}
 	return wrong

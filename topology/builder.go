@@ -120,11 +120,11 @@ func (b *Builder) number(verb string) string {
 	return fmt.Sprintf("%s %d", verb, b.steps[verb])
 }
 
-// given panics if there is no builder: what is given to a verb has not been
-// declared, and no Build would miss it.
+// given panics if there is no builder: what is given to a verb was never declared,
+// so there is no Build that could report it.
 func (b *Builder) given() *Builder {
 	if b == nil {
-		panic("topology: a verb is given nothing: a zero Stream or Table, a Merge or Cogroup of none, or no Builder")
+		panic("topology: a verb is given nothing: a zero Stream or Table, a Merge or Cogroup of none, or no Builder") //nolint:forbidigo // there is no Build to return it
 	}
 	return b
 }

@@ -113,10 +113,18 @@ func TestFormatRefuses(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ store, text string }{
-		{"int-float", "07"}, {"int-float", "x"}, {"int-float", "1.0"}, {"int-float", "\x00\x00\x00\x00\x00\x00\x00\x07"},
-		{"hourly", "a"}, {"hourly", "a:2026-11-25T08:00:00Z/2026-11-25T09:00:00Z"}, {"hourly", "a:2026-11-25T08:00:00.0Z"}, {"hourly", "a:5"},
-		{"hourly", `{"key":"a","start":"2026-11-25T08:00:00Z","end":"2026-11-25T09:00:00Z"}`}, {"visits", "a:2026-11-25T08:00:00Z"},
-		{"jsonstring-bytes", `"plain"`}, {"float-bool", "1.50"},
+		{"int-float", "07"},
+		{"int-float", "x"},
+		{"int-float", "1.0"},
+		{"int-float", "\x00\x00\x00\x00\x00\x00\x00\x07"},
+		{"hourly", "a"},
+		{"hourly", "a:2026-11-25T08:00:00Z/2026-11-25T09:00:00Z"},
+		{"hourly", "a:2026-11-25T08:00:00.0Z"},
+		{"hourly", "a:5"},
+		{"hourly", `{"key":"a","start":"2026-11-25T08:00:00Z","end":"2026-11-25T09:00:00Z"}`},
+		{"visits", "a:2026-11-25T08:00:00Z"},
+		{"jsonstring-bytes", `"plain"`},
+		{"float-bool", "1.50"},
 	} {
 		if key, err := all[c.store].ParseKey([]byte(c.text)); err == nil {
 			t.Errorf("%s: no key is written as %q, and it is read as %q", c.store, c.text, key)

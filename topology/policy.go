@@ -37,7 +37,7 @@ func (p Policies) Validate() error { return errors.Join(p.wrong()...) }
 func (p Policies) wrong() (wrong []error) {
 	for place, policy := range p.each() {
 		if policy < 0 || policy > DeadLetter {
-			wrong = append(wrong, fmt.Errorf("Policies.%s: %d is not a policy", place, policy))
+			wrong = append(wrong, fmt.Errorf("%s: %d is not a policy", "Policies."+place, policy))
 		}
 	}
 	return wrong

@@ -52,7 +52,7 @@ func (t Topic[K, V]) happened(it *item[K, V], r *Raw, now func() time.Time) (int
 		it.key.load(r.Key)
 		it.value.load(r.Value)
 		// A step refuses what cannot be decoded.
-		if it.key.decode() == nil && it.value.decode() == nil && !it.value.missing && !(it.key.missing && it.key.nillable) {
+		if it.key.decode() == nil && it.value.decode() == nil && !it.value.missing && (!it.key.missing || !it.key.nillable) {
 			said := t.Time(Record[K, V]{Key: it.key.v, Value: it.value.v, Time: r.Time, Headers: r.Headers, Position: r.Position})
 			if !said.IsZero() {
 				at = said

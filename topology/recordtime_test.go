@@ -28,8 +28,10 @@ func TestRangeOfTimes(t *testing.T) {
 		all := topology.Consume(b, letters)
 		topology.Publish(topology.Suppress(topology.ToTable(all, long), calm, topology.Until{Rows: 3}), calmTopic)
 		for i, by := range []topology.Windows{
-			topology.Tumbling{Size: 290 * year, Grace: 290 * year}, topology.Hopping{Size: 3 * ms, Advance: ms, Grace: 290 * year},
-			topology.Sliding{Size: 100 * year, Grace: 290 * year}, topology.Session{Gap: 290 * year, Grace: 290 * year},
+			topology.Tumbling{Size: 290 * year, Grace: 290 * year},
+			topology.Hopping{Size: 3 * ms, Advance: ms, Grace: 290 * year},
+			topology.Sliding{Size: 100 * year, Grace: 290 * year},
+			topology.Session{Gap: 290 * year, Grace: 290 * year},
 		} {
 			counts := topology.Count(topology.Window(all, by), topology.Store[windowOfKey, int64]{Name: fmt.Sprint("counted", i)})
 			topology.Suppress(counts, topology.Store[windowOfKey, int64]{Name: fmt.Sprint("final", i)}, topology.Until{Closed: true})

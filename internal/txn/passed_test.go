@@ -4,12 +4,11 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"time"
 )
 
 // emptyBatch is what compaction leaves of a producer's last batch when its records

@@ -473,8 +473,8 @@ var faults = []struct {
 		f.apply = func(ctx context.Context, b topology.Batch) error {
 			b.Rows = slices.Clone(b.Rows)
 			for i := range b.Rows {
-				if f.memory.key != nil && b.Rows[i].Value != nil {
-					name, _ := f.memory.key(b.Rows[i].Key)
+				if f.key != nil && b.Rows[i].Value != nil {
+					name, _ := f.key(b.Rows[i].Key)
 					b.Rows[i].Key = []byte(name)
 				}
 			}
@@ -483,7 +483,7 @@ var faults = []struct {
 	}},
 	{"names are compared within a step only", "two rows that come to one name are refused by name", func(f *faulty) {
 		f.apply = func(ctx context.Context, b topology.Batch) error {
-			if f.memory.key != nil {
+			if f.key != nil {
 				f.mu.Lock()
 				f.rows[b.Table] = map[string]named{}
 				f.mu.Unlock()
@@ -497,8 +497,8 @@ var faults = []struct {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			for _, r := range b.Rows {
-				if f.memory.key != nil && r.Value == nil && err == nil {
-					name, _ := f.memory.key(r.Key)
+				if f.key != nil && r.Value == nil && err == nil {
+					name, _ := f.key(r.Key)
 					delete(f.rows[b.Table], name)
 				}
 			}
@@ -545,7 +545,7 @@ func TestFaultsAreCaught(t *testing.T) {
 				err := c.err(t, Target{
 					New: func(*testing.T) topology.Sink { return f }, Get: m.row, Lose: m.lose, Limit: memoryLimit,
 					Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink {
-						f.memory.key = key
+						f.key = key
 						return f
 					},
 				})
