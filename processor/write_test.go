@@ -260,3 +260,66 @@ func TestEverySizeFits(t *testing.T) {
 		t.Errorf("%d sessions, want one of each group", n)
 	}
 }
+
+// A foreign producer compresses: what it sends may be larger than any topic takes
+// when it is unpacked. The changelog takes as much as the input; beyond that the
+// record's policy decides, and the text says what to raise.
+func TestCompressedRecord(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []topology.Policy{topology.Fail, topology.DeadLetter} {
+		t.Run(fmt.Sprint(policy), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			c.create(texts.Name, 1, map[string]string{"max.message.bytes": "2000000"})
+			c.create("out", 1, map[string]string{"max.message.bytes": "2000000"})
+			c.client = c.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(8_000_000), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+			c.produce(texts.Name, sized("fits", 1_900_000))
+			c.produce(texts.Name, sized("large", 3_000_000))
+			i := c.start(copies(t), writes(policy))
+			const want = `record texts/0@1: table copy: write to topic "copies-copy-table": key "large": 3000079 bytes are more than the topic's max.message.bytes of 2000000`
+			if policy == topology.Fail {
+				if got := i.failed(); !strings.Contains(got, want) {
+					t.Errorf("error %q, want %q", got, want)
+				}
+				return
+			}
+			c.drained("copies-copy", texts.Name)
+			if letters := c.letters("copies-dead-letters"); len(letters) != 1 || len(letters[0].Value) != 3_000_000 {
+				t.Errorf("%d dead letters", len(letters))
+			}
+			if rows := lastValues(c.read("copies-copy-table")); len(rows) != 1 || len(rows["fits"]) != 1_900_000 {
+				t.Errorf("%d rows", len(rows))
+			}
+		})
+	}
+}
+
+// A dead letter fits: the reason is cut before the record is.
+func TestDeadLetterFits(t *testing.T) {
+	t.Parallel()
+	const limit = 20_000
+	for _, room := range []int{0, 100, 110, 200, 400} {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			c.create(texts.Name, 1, map[string]string{"max.message.bytes": fmt.Sprint(2 * limit)})
+			c.create("out", 1, nil)
+			c.create("copies-copy-table", 1, map[string]string{"cleanup.policy": "compact", "max.message.bytes": fmt.Sprint(limit / 2)})
+			c.create("copies-dead-letters", 1, map[string]string{"max.message.bytes": fmt.Sprint(limit)})
+			large := sized("large", limit-200-room)
+			c.produce(texts.Name, large, sized("a", 1))
+			i := c.start(copies(t), writes(topology.DeadLetter))
+			if room == 0 { // the place alone takes more than that
+				if got := i.failed(); !strings.Contains(got, `cannot be moved to topic "copies-dead-letters"`) || !strings.Contains(got, "max.message.bytes of 20000") {
+					t.Errorf("error %q", got)
+				}
+				return
+			}
+			c.drained("copies-copy", texts.Name)
+			letters := c.letters("copies-dead-letters")
+			if len(letters) != 1 || !bytes.Equal(letters[0].Value, large.Value) {
+				t.Fatalf("%d dead letters", len(letters))
+			}
+		})
+	}
+}
