@@ -98,6 +98,7 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	}
 	t.serve()
 	t.follow()
+	t.awaitHold()
 	p := startPump(t)
 	err := h.ConsumeClaim(s, turnClaim{t.inputs[0].claim, p.out}) // until sarama closes Messages()
 	p.stop()

@@ -27,6 +27,7 @@ type member struct {
 	session    atomic.Pointer[session]
 	turn       atomic.Uint32 // of records without a key
 	lingers    lingers
+	holds      holds
 	fenced     time.Time    // as a static member, when last
 	asked      atomic.Bool  // to be a member of the group
 	strayed    atomic.Bool  // keys are known to stray
@@ -94,6 +95,10 @@ func (m *member) stay(ctx context.Context) error {
 		}
 		if m.refused(err) {
 			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
+			continue
+		}
+		if m.holds.take(m.group, err) {
+			m.log.Warn("a partition waits, so that the others can go on", "error", cured(err))
 			continue
 		}
 		if m.mustEnd(err) {

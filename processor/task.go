@@ -147,6 +147,9 @@ func (t *task) committed() error {
 			in.progress.Store(in.next)
 		}
 	}(int64(t.records))
+	if t.records > 0 {
+		t.holds.release(t.partition)
+	}
 	t.records, t.touched, t.claiming = 0, false, false
 	t.own, t.closed = !t.last, t.last
 	var errs []error

@@ -85,7 +85,7 @@ func (p *Producer) push() {
 		p.sequence[b.place] = (b.sequence + int32(len(b.records))) & 0x7fffffff
 		leader, err := p.client.Leader(b.topic, b.partition)
 		if err != nil {
-			p.fail(fmt.Errorf("producing to %s: %w", b.place, err))
+			p.fail(&ProduceError{b.topic, b.partition, err})
 			return
 		}
 		r := open[leader]
@@ -159,7 +159,7 @@ func (p *Producer) acknowledge(b batch, resp *sarama.ProduceResponse, err error)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("producing to %s: %w", b.place, err)
+		return &ProduceError{b.topic, b.partition, err}
 	}
 	p.acks.Lock()
 	defer p.acks.Unlock()

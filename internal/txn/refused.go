@@ -9,6 +9,18 @@ import (
 	"github.com/IBM/sarama"
 )
 
+// A ProduceError names the partition to which a batch could not be written.
+type ProduceError struct {
+	Topic     string
+	Partition int32
+	Err       error
+}
+
+func (e *ProduceError) Error() string {
+	return fmt.Sprintf("producing to %s/%d: %v", e.Topic, e.Partition, e.Err)
+}
+func (e *ProduceError) Unwrap() error { return e.Err }
+
 // A RefusedError names the one record that a broker does not take, and never will
 // while the topic is as it is.
 type RefusedError struct {
@@ -99,7 +111,7 @@ func (p *Producer) split(b batch, err error) error {
 func (p *Producer) send(b batch) error {
 	leader, err := p.client.Leader(b.topic, b.partition)
 	if err != nil {
-		return fmt.Errorf("producing to %s: %w", b.place, err)
+		return &ProduceError{b.topic, b.partition, err}
 	}
 	req := p.produceRequest()
 	req.AddBatch(b.topic, b.partition, p.recordBatch(b))
