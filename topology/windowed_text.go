@@ -28,6 +28,8 @@ type windowKeys interface {
 	keyText(data []byte, size int64) (string, error)
 	parseKeyText(text string, size int64) ([]byte, error)
 	exactText(size *int64) func(to, key []byte) ([]byte, error)
+	prefix(text string) ([]byte, error)
+	windows(text string, since, until time.Time) (from, to []byte, err error)
 }
 
 // formatWindowed appends the text of a windowed key, whose key has been written as
