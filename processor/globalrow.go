@@ -11,7 +11,6 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -144,15 +143,8 @@ func (t *global) since(places, now []int64, yield func(topology.Raw) bool) error
 	return nil
 }
 
-// reason is an error of the store as a reader is to see it.
 func (t *global) reason(err error) error {
-	switch {
-	case errors.Is(err, store.ErrClosed):
-		return t.restoring()
-	case errors.Is(err, store.ErrDamaged):
-		return fmt.Errorf("%w: global table %q: %w", ErrRestoring, t.Store, err)
-	}
-	return fmt.Errorf("global table %q: %w", t.Store, err)
+	return unreadable(err, fmt.Sprintf("global table %q", t.Store), t.restoring)
 }
 
 // restoring says how far the table is.

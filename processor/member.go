@@ -324,46 +324,6 @@ func (m *member) leave(ctx context.Context) error {
 	return nil
 }
 
-// ask asks the group's coordinator something that may be asked twice: once more
-// where it is now, if it has moved or is lost. The client remembers the one that
-// it knew for ever.
-func (m *member) ask(ctx context.Context, request func(*sarama.Broker) (sarama.KError, error)) error {
-	return m.askOf(ctx, m.group.Name, request)
-}
-
-func (m *member) askOf(ctx context.Context, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
-	for again := true; ; again = false {
-		code, err := call(ctx, func() (sarama.KError, error) {
-			b, err := m.client.Coordinator(group)
-			if err != nil {
-				return 0, err
-			}
-			code, err := request(b)
-			if err != nil {
-				_ = b.Close() // the next one to ask opens it again
-				err = fmt.Errorf("%w (coordinator %s)", err, b.Addr())
-			}
-			return code, err
-		})
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err == nil && code == sarama.ErrNoError:
-			return nil
-		case err == nil && code != sarama.ErrNotCoordinatorForConsumer:
-			return code
-		case err == nil:
-			err = code
-		}
-		if !again {
-			return err
-		}
-		if _, err := call(ctx, func() (any, error) { return nil, m.client.RefreshCoordinator(group) }); err != nil {
-			return err
-		}
-	}
-}
-
 // description is the group as its coordinator sees it.
 func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
 	var resp *sarama.DescribeGroupsResponse

@@ -124,33 +124,3 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 	}
 	return offsets, nil
 }
-
-// committedIn hands over what the member's group has committed, -1 where
-// that is nothing, and the metadata of it.
-func (m *member) committedIn(ctx context.Context, topic string, partitions []int32, each func(partition int32, offset int64, metadata string)) error {
-	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: m.group.Name}
-	for _, p := range partitions {
-		req.AddPartition(topic, p)
-	}
-	var resp *sarama.OffsetFetchResponse
-	err := m.ask(ctx, func(b *sarama.Broker) (code sarama.KError, err error) {
-		if resp, err = b.FetchOffset(req); err != nil {
-			return 0, err
-		}
-		return resp.Err, nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range partitions {
-		block := resp.GetBlock(topic, p)
-		switch {
-		case block == nil:
-			return sarama.ErrIncompleteResponse
-		case block.Err != sarama.ErrNoError:
-			return block.Err
-		}
-		each(p, block.Offset, block.Metadata)
-	}
-	return nil
-}

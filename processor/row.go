@@ -111,21 +111,24 @@ func (k *kept) row(r topology.Raw) (topology.Raw, error) {
 	}
 	if value != nil {
 		r.Value, r.Time = value, time.UnixMilli(at)
-		return r, nil
 	}
 	return r, nil
 }
 
-// reason is an error of the store as a reader is to see it: what is closed or
-// damaged is about to be restored.
 func (k *kept) reason(err error) error {
+	return unreadable(err, fmt.Sprintf("store %s", k), k.restoring)
+}
+
+// unreadable is an error of a store as a reader is to see it: what is closed or
+// damaged is about to be restored.
+func unreadable(err error, what string, restoring func() error) error {
 	switch {
 	case errors.Is(err, store.ErrClosed):
-		return k.restoring()
+		return restoring()
 	case errors.Is(err, store.ErrDamaged):
-		return fmt.Errorf("%w: partition %d: %w", ErrRestoring, k.partition, err)
+		return fmt.Errorf("%w: %s: %w", ErrRestoring, what, err)
 	}
-	return fmt.Errorf("store %s: %w", k, err)
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // restoring says how far the store is.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -74,37 +73,20 @@ func (p *Processor) anywhere(_ context.Context, table string, key []byte) (topol
 	if err != nil {
 		return topology.Raw{}, err
 	}
-	r := topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog}}
 	for _, part := range k.parts() {
-		s := part.view.Load()
-		if s == nil {
-			return r, part.restoring()
-		}
-		value, at, offset, err := s.Committed(key)
-		switch {
-		case errors.Is(err, store.ErrClosed):
-			return r, part.restoring()
-		case err != nil:
+		r, err := part.row(topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: part.partition}})
+		if err != nil || r.Value != nil {
 			return r, err
-		case value != nil:
-			r.Value, r.Time, r.Partition, r.Offset = value, time.UnixMilli(at), part.partition, offset
-			return r, nil
 		}
 	}
-	return r, nil
+	return topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog}}, nil
 }
 
 // find looks for a row that its own partition does not have in all others, if
 // keys stray.
 func (c cluster) find(ctx context.Context, store string, absent topology.Raw) (topology.Raw, error) {
-	if strays, err := c.strays(ctx, store); err != nil || !strays {
-		return absent, err
-	}
-	own, others, err := c.shares(ctx, store)
-	if err != nil {
-		return absent, err
-	}
-	if r, err := c.among(ctx, store, own, absent.Key); err != nil || r.Value != nil {
+	r, others, err := c.findOwn(ctx, store, absent)
+	if err != nil || r.Value != nil {
 		return r, err
 	}
 	for address, partitions := range others {
@@ -119,18 +101,27 @@ func (c cluster) find(ctx context.Context, store string, absent topology.Raw) (t
 // findHere is find for this instance only: that a row is nowhere it can say only if
 // it has all partitions.
 func (c cluster) findHere(ctx context.Context, store string, absent topology.Raw) (topology.Raw, error) {
-	if strays, err := c.strays(ctx, store); err != nil || !strays {
-		return absent, err
-	}
-	own, others, err := c.shares(ctx, store)
-	if err != nil {
-		return absent, err
-	}
-	r, err := c.among(ctx, store, own, absent.Key)
+	r, others, err := c.findOwn(ctx, store, absent)
 	if err == nil && r.Value == nil && len(others) > 0 {
 		err = &ElsewhereError{Err: errors.New("the topic is not partitioned by murmur2 of the key, so it can be in any partition")}
 	}
 	return r, err
+}
+
+// findOwn looks in this instance's partitions, and returns where else the row can
+// be: nowhere, if keys do not stray.
+func (c cluster) findOwn(ctx context.Context, store string, absent topology.Raw) (r topology.Raw, others map[string][]int32, err error) {
+	if strays, err := c.strays(ctx, store); err != nil || !strays {
+		return absent, nil, err
+	}
+	own, others, err := c.shares(ctx, store)
+	if err != nil {
+		return absent, nil, err
+	}
+	if r, err = c.among(ctx, store, own, absent.Key); err == nil && r.Value == nil {
+		r = absent
+	}
+	return r, others, err
 }
 
 // among looks for a row in the partitions that this instance is expected to have.

@@ -1,12 +1,9 @@
 package processor
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/txn"
 )
@@ -219,46 +216,4 @@ func (s *session) describe() (*groupView, error) {
 		}
 	}
 	return view, nil
-}
-
-// committedOffsets hands over what a group has committed of partitions. If only
-// what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, m marks) error) (complete bool, err error) {
-	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: group, RequireStable: stable}
-	for topic, partitions := range topics {
-		for _, p := range partitions {
-			req.AddPartition(topic, p)
-		}
-	}
-	var resp *sarama.OffsetFetchResponse
-	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.FetchOffset(req) // its own error: the call may be given up, and end later
-		if err != nil {
-			return 0, err
-		}
-		resp = r
-		return r.Err, nil
-	})
-	if err != nil {
-		return false, fmt.Errorf("offsets of group %q: %w", group, err)
-	}
-	for topic, partitions := range topics {
-		for _, p := range partitions {
-			block := resp.GetBlock(topic, p)
-			switch {
-			case block == nil:
-				err = sarama.ErrIncompleteResponse
-			case block.Err == sarama.ErrUnstableOffsetCommit:
-				return false, nil
-			case block.Err != sarama.ErrNoError:
-				err = block.Err
-			case block.Offset >= 0:
-				err = each(topic, p, parseMetadata(block.Metadata))
-			}
-			if err != nil {
-				return false, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)
-			}
-		}
-	}
-	return true, nil
 }

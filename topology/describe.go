@@ -184,21 +184,11 @@ func (t *Topology) describeStore(g *Group, s *StateStore) storeDescription {
 
 // sources returns the topics whose records come to a step.
 func (n *node) sources() (topics []string) {
-	seen := map[*node]bool{}
-	var walk func(*node)
-	walk = func(n *node) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		if n.source && !n.global {
-			topics = append(topics, strings.TrimPrefix(n.name, "topic "))
-		}
-		for _, up := range n.ups {
-			walk(up)
+	for _, up := range n.upTo() {
+		if up.source && !up.global {
+			topics = append(topics, strings.TrimPrefix(up.name, "topic "))
 		}
 	}
-	walk(n)
 	return topics
 }
 

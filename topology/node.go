@@ -20,6 +20,24 @@ type node struct {
 	timed bool // the task's own clock is that of the records that come to it
 }
 
+// upTo returns the node and all that its records come from, each once.
+func (n *node) upTo() (nodes []*node) {
+	seen := map[*node]bool{}
+	var walk func(*node)
+	walk = func(n *node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		nodes = append(nodes, n)
+		for _, up := range n.ups {
+			walk(up)
+		}
+	}
+	walk(n)
+	return nodes
+}
+
 // A stream is a node that records come out of: of a topic, a step, or a table,
 // whose records are its changes. The codecs are nil where nothing says them.
 type stream[K, V any] struct {

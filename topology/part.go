@@ -283,7 +283,7 @@ func (b *Builder) checkCycles(parts []*part) (errs []error) {
 	for _, p := range parts {
 		for _, in := range p.inputs {
 			for _, pub := range b.publishes {
-				if p.nodes[pub.node] && downstream(pub.node, in.node) {
+				if p.nodes[pub.node] && slices.Contains(pub.node.upTo(), in.node) {
 					leads[in.topic] = append(leads[in.topic], pub.topic)
 				}
 			}
@@ -309,9 +309,4 @@ func (b *Builder) checkCycles(parts []*part) (errs []error) {
 		walk([]string{topic})
 	}
 	return errs
-}
-
-// downstream reports whether records of one node may come to another.
-func downstream(n, of *node) bool {
-	return n == of || slices.ContainsFunc(n.ups, func(up *node) bool { return downstream(up, of) })
 }

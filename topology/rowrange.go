@@ -1,9 +1,7 @@
 package topology
 
 import (
-	"bytes"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
@@ -56,42 +54,4 @@ func plainPrefix[K any](c codec.Codec[K], text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	return parseKey(c, text)
-}
-
-// prefix is plainPrefix as the keys of rows hold it: escaped, and open at its end.
-func (c WindowedCodec[K]) prefix(text string) ([]byte, error) {
-	if c.Key == nil {
-		return nil, errNoInner
-	}
-	key, err := plainPrefix(c.Key, text)
-	return bytes.TrimSuffix(appendKey(nil, key), []byte{escape, terminator}), err
-}
-
-// windows is the range of the windows of a key.
-func (c WindowedCodec[K]) windows(text string, since, until time.Time) (from, to []byte, err error) {
-	if c.Key == nil {
-		return nil, nil, errNoInner
-	}
-	key, err := parseKey(c.Key, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	first := int64(math.MinInt64)
-	if !since.IsZero() {
-		first = startAt(since)
-	}
-	prefix := appendKey(nil, key)
-	if from, to = startKey(prefix, first), codec.PrefixEnd(prefix); !until.IsZero() {
-		to = startKey(prefix, startAt(until))
-	}
-	return from, to, nil
-}
-
-// startAt is the first whole millisecond that is not before a time.
-func startAt(t time.Time) int64 {
-	at := t.UnixMilli()
-	if time.UnixMilli(at).Before(t) {
-		at++
-	}
-	return at
 }

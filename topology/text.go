@@ -117,21 +117,13 @@ func newTexts[K, V any](key codec.Codec[K], value codec.Codec[V]) texts {
 	if _, ok := any(value).(codec.JSON[V]); ok {
 		x.strict = func(text []byte) error { _, err := decodeStrict[V](text); return err }
 	}
-	if w, ok := any(key).(windowRanges); ok {
-		x.prefix, x.windows = w.prefix, w.windows
-	}
 	if w, ok := any(key).(windowKeys); ok {
+		x.prefix, x.windows = w.prefix, w.windows
 		x.parseKey = func(text string) ([]byte, error) { return w.parseKeyText(text, *x.windowSize) }
 		x.formatKey = func(data []byte) (string, error) { return w.keyText(data, *x.windowSize) }
 		x.exactKey = w.exactText(x.windowSize)
 	}
 	return x
-}
-
-// windowRanges is a codec of windowed keys, whatever their type is.
-type windowRanges interface {
-	prefix(text string) ([]byte, error)
-	windows(text string, since, until time.Time) (from, to []byte, err error)
 }
 
 // decodeStrict decodes JSON that another codec is to write, or none: what its

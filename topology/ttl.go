@@ -105,21 +105,12 @@ func reaching[K, V any](k *Task, from, to *node, run step[K, V]) step[K, V] {
 
 // storesUpTo returns what a node keeps, and all that it is made of.
 func (n *node) storesUpTo() map[*kept]bool {
-	all, seen := map[*kept]bool{}, map[*node]bool{}
-	var walk func(*node)
-	walk = func(n *node) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		for _, s := range n.stores {
+	all := map[*kept]bool{}
+	for _, up := range n.upTo() {
+		for _, s := range up.stores {
 			all[s] = true
 		}
-		for _, up := range n.ups {
-			walk(up)
-		}
 	}
-	walk(n)
 	return all
 }
 

@@ -1,12 +1,16 @@
 package topology
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/codec"
 )
 
 // The text of a windowed key is that of its key, a colon, and the start of its
@@ -24,6 +28,8 @@ type windowKeys interface {
 	keyText(data []byte, size int64) (string, error)
 	parseKeyText(text string, size int64) ([]byte, error)
 	exactText(size *int64) func(to, key []byte) ([]byte, error)
+	prefix(text string) ([]byte, error)
+	windows(text string, since, until time.Time) (from, to []byte, err error)
 }
 
 // formatWindowed appends the text of a windowed key, whose key has been written as
@@ -143,4 +149,42 @@ func (c WindowedCodec[K]) exactText(size *int64) func(to, key []byte) ([]byte, e
 		}
 		return formatWindowed(to, nil, data, *size), nil
 	}
+}
+
+// prefix is plainPrefix as the keys of rows hold it: escaped, and open at its end.
+func (c WindowedCodec[K]) prefix(text string) ([]byte, error) {
+	if c.Key == nil {
+		return nil, errNoInner
+	}
+	key, err := plainPrefix(c.Key, text)
+	return bytes.TrimSuffix(appendKey(nil, key), []byte{escape, terminator}), err
+}
+
+// windows is the range of the windows of a key.
+func (c WindowedCodec[K]) windows(text string, since, until time.Time) (from, to []byte, err error) {
+	if c.Key == nil {
+		return nil, nil, errNoInner
+	}
+	key, err := parseKey(c.Key, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := int64(math.MinInt64)
+	if !since.IsZero() {
+		first = startAt(since)
+	}
+	prefix := appendKey(nil, key)
+	if from, to = startKey(prefix, first), codec.PrefixEnd(prefix); !until.IsZero() {
+		to = startKey(prefix, startAt(until))
+	}
+	return from, to, nil
+}
+
+// startAt is the first whole millisecond that is not before a time.
+func startAt(t time.Time) int64 {
+	at := t.UnixMilli()
+	if time.UnixMilli(at).Before(t) {
+		at++
+	}
+	return at
 }

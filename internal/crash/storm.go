@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tidemark-dev/tidemark/internal/damage"
 	"github.com/tidemark-dev/tidemark/internal/referee"
 )
 
@@ -145,11 +147,17 @@ func (w *worker) suffer(ctx context.Context, f fault) error {
 			return err
 		}
 	case "damage":
-		done, err := damage(w.job.State, rand.New(rand.NewPCG(f.seed, 1)))
+		harm, err := damage.Random(w.job.State, rand.New(rand.NewPCG(f.seed, 1)))
+		if errors.Is(err, fs.ErrNotExist) {
+			break // it has been wiped, or has not begun
+		}
+		if err == nil {
+			err = harm.Do(w.job.State)
+		}
 		if err != nil {
 			return err
 		}
-		say("damage: %s: %s", filepath.Base(w.job.State), done)
+		say("damage: %s: %v", filepath.Base(w.job.State), harm)
 	}
 	sleep(ctx, f.down)
 	return w.start()

@@ -1,21 +1,26 @@
-//go:build unix
-
-package main
+package damage_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/tidemark-dev/tidemark/internal/damage"
 )
 
 // Each draw changes one file, and says which.
-func TestDamage(t *testing.T) {
-	random, kinds := rand.New(rand.NewPCG(1, 1)), map[string]bool{}
+func TestRandom(t *testing.T) {
+	t.Parallel()
+	random, kinds := rand.New(rand.NewPCG(1, 1)), map[damage.Kind]bool{}
 	for range 40 {
 		dir := t.TempDir()
+		if _, err := damage.Random(dir, random); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("of no file: %v", err)
+		}
 		if err := os.MkdirAll(filepath.Join(dir, "table", "0"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -26,19 +31,18 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		said, err := damage(dir, random)
+		harm, err := damage.Random(dir, random)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := harm.Do(dir); err != nil {
+			t.Fatal(err)
+		}
+		kinds[harm.Kind] = true
 		for _, name := range names {
 			left, err := os.ReadFile(filepath.Join(dir, name))
-			if damaged := err != nil || !bytes.Equal(left, whole); damaged != strings.Contains(said, name) {
-				t.Errorf("%q, and %s is damaged: %v", said, name, damaged)
-			}
-		}
-		for _, kind := range []string{"bit", "page", "cut", "removed"} {
-			if strings.Contains(said, kind) {
-				kinds[kind] = true
+			if damaged := err != nil || !bytes.Equal(left, whole); damaged != (harm.File == name) {
+				t.Errorf("%q, and %s is damaged: %v", harm, name, damaged)
 			}
 		}
 	}
