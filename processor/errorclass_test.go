@@ -157,3 +157,65 @@ func TestEveryCode(t *testing.T) {
 		}
 	}
 }
+
+// What sarama's consumer group meets has the consequences of its class, too: at
+// the start, and while records come in.
+func TestGroupErrors(t *testing.T) {
+	t.Parallel()
+	for _, key := range []kmsg.Key{kmsg.JoinGroup, kmsg.Heartbeat, kmsg.Fetch} {
+		for _, code := range answers[key] {
+			if key == kmsg.Fetch && code == kerr.OffsetOutOfRange {
+				continue // see TestInputOutOfRange
+			}
+			t.Run(key.Name()+" "+code.Message, func(t *testing.T) {
+				t.Parallel()
+				class, cure := processor.Classify(sarama.KError(code.Code))
+				c := newCluster(t, 1)
+				c.create(texts.Name, 1, nil)
+				c.create("out", 1, nil)
+				f := kfake.Fault{Keys: []kmsg.Key{key}, Err: code, Count: 1}
+				if key == kmsg.Fetch {
+					f.Topic = texts.Name
+				}
+				fault := c.Fault(f)
+				c.produce(texts.Name, sized("a", 1))
+				i := c.start(copies(t), nil)
+				if class == "setup" {
+					if got := i.failed(); !strings.Contains(got, cure) {
+						t.Errorf("error %q, want the cure %q", got, cure)
+					}
+					return
+				}
+				eventually(t, func() error {
+					if fault.Hits() == 0 {
+						return errors.New("there was no fault yet")
+					}
+					return nil
+				})
+				c.produce(texts.Name, sized("b", 1))
+				c.drained("copies-copy", texts.Name)
+				if n := len(c.read("out")); n != 2 {
+					t.Errorf("%d records, want 2", n)
+				}
+				if err := i.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// A code of which nobody knows anything ends the instance.
+func TestUnknownCode(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.create(texts.Name, 1, nil)
+	c.create("out", 1, nil)
+	i := c.start(copies(t), nil)
+	i.await(processor.Running)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: &kerr.Error{Message: "NEW_TROUBLE", Code: 12345}})
+	c.produce(texts.Name, sized("a", 1))
+	if got := i.failed(); !strings.Contains(got, "12345") {
+		t.Errorf("error %q", got)
+	}
+}
