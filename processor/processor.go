@@ -128,7 +128,7 @@ func (p *Processor) prepare(ctx context.Context) error {
 	last := errors.New("Kafka does not answer: is a broker down?")
 	p.waits.expect(what, "", last.Error())
 	for ctx.Err() == nil {
-		ready, err := call(budget, p.prepareTopics)
+		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
 		var final *startError
 		switch {
 		case err == nil:

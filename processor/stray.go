@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/topology"
@@ -36,18 +35,19 @@ func (m *member) strays(ctx context.Context, age time.Duration) (bool, error) {
 	if now.Sub(time.UnixMilli(m.together.Load())) < age {
 		return false, nil
 	}
+	inputs := map[string][]int32{}
 	for _, topic := range m.group.Inputs {
-		var partitions []int32
 		for p := range m.topics.partitions[topic] {
-			partitions = append(partitions, p)
+			inputs[topic] = append(inputs[topic], p)
 		}
-		err := m.committedIn(ctx, topic, partitions, func(_ int32, _ int64, metadata string) {
-			if slices.Contains(strings.Fields(metadata), strayMark) {
-				m.noteStray()
-			}
-		})
-		if err != nil {
-			return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
+	}
+	all, err := committedOffsets(ctx, m.client, m.group.Name, inputs, false)
+	if err != nil {
+		return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
+	}
+	for _, c := range all {
+		if c.strays {
+			m.noteStray()
 		}
 	}
 	m.together.Store(now.UnixMilli())
