@@ -129,17 +129,16 @@ func (p *Processor) prepare(ctx context.Context) error {
 	p.waits.expect(what, "", last.Error())
 	for ctx.Err() == nil {
 		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
-		var final *startError
-		switch {
+		switch c, _ := classify(err); {
 		case err == nil:
 			p.waits.clear(what, "")
 			p.topics = ready
 			return nil
-		case errors.As(err, &final):
-			return err
+		case c == setupError:
+			return cured(err)
 		case budget.Err() == nil:
-			last = err
-			p.waits.set(what, "", err)
+			last = cured(err)
+			p.waits.set(what, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)
