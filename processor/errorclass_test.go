@@ -260,7 +260,7 @@ func TestErrorClassesAreDescribed(t *testing.T) {
 // codeNamed returns the number of a code of Kafka's, 0 if there is none.
 func codeNamed(name string) int16 {
 	for code := int16(-1); code < 200; code++ {
-		if e, ok := kerr.ErrorForCode(code).(*kerr.Error); ok && e.Message == name && e.Code == code {
+		if e := kerr.TypedErrorForCode(code); e != nil && e.Message == name && e.Code == code {
 			return code
 		}
 	}

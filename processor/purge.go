@@ -33,7 +33,7 @@ func (p *Processor) purge(ctx context.Context) {
 	}
 	for sleep(ctx, purgeInterval) == nil {
 		if err := u.once(ctx); ctx.Err() == nil {
-			u.say(err)
+			u.say(cured(err))
 		}
 	}
 }
