@@ -158,10 +158,10 @@ func (s *session) listTables(ctx context.Context, r remote) error {
 // getRow prints the value of a row, or the windows of a key: which of them it is,
 // the instance knows.
 func (s *session) getRow(ctx context.Context, r remote, table string, what scan) error {
-	if s.parser.typed["limit"] { // only windows have one
-		return s.scanRows(ctx, r, table, what)
-	}
 	q := url.Values{"key": {*what.key}}
+	if s.parser.typed["limit"] { // only windows have one
+		q.Set("limit", "1")
+	}
 	what.bound(q)
 	res, err := r.get(ctx, tablePath(table), q)
 	if err != nil {

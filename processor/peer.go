@@ -27,7 +27,7 @@ const (
 	partitionHeader  = "Tidemark-Partition"
 	offsetHeader     = "Tidemark-Offset"
 	ownerHeader      = "Tidemark-Owner"
-	nextHeader       = "Tidemark-Next" // the first key beyond the limit, percent-encoded
+	nextHeader       = "Tidemark-Next" // the first key beyond the answer, percent-encoded
 )
 
 // A wireRow is one row between instances. JSON writes the bytes in base64.
@@ -88,8 +88,8 @@ func (p peer) one(ctx context.Context, partitions []int32, q url.Values) (topolo
 	return r, err
 }
 
-// rows yields the peer's rows, as cluster.all does. With a limit they are the
-// first ones by key. That it no longer has the partitions is an error.
+// rows yields the peer's rows by key, with a limit the first ones. That it no
+// longer has the partitions is an error.
 func (p peer) rows(ctx context.Context, partitions []int32, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
 	q := url.Values{"from": {string(from)}}
 	if to != nil {

@@ -136,9 +136,8 @@ func (k *kept) restoring() error {
 	return fmt.Errorf("%w: partition %d is being opened", ErrRestoring, k.partition)
 }
 
-// rows yields this instance's committed rows with from <= key < to, partition by
-// partition, in order within one. A nil to has no end. Partitions that are still
-// being restored end it with ErrRestoring.
+// rows yields this instance's committed rows with from <= key < to by key. A nil
+// to has no end. Partitions that are still being restored end it with ErrRestoring.
 func (p *Processor) rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	if g := p.global(table); g != nil {
 		return g.all(ctx, from, to)
@@ -149,13 +148,20 @@ func (p *Processor) rows(ctx context.Context, table string, from, to []byte) ite
 			yield(topology.Raw{}, err)
 			return
 		}
+		var parts []iter.Seq2[topology.Raw, error]
 		for _, part := range k.parts() {
-			if _, ok := part.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok {
-				if err != nil {
-					yield(topology.Raw{}, err)
-				}
-				return
-			}
+			parts = append(parts, part.all(ctx, from, to))
+		}
+		byKey(parts)(yield)
+	}
+}
+
+// all is rows as an iterator.
+func (k *kept) all(ctx context.Context, from, to []byte) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		var err error
+		if _, ok := k.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok && err != nil {
+			yield(topology.Raw{}, err)
 		}
 	}
 }
