@@ -172,7 +172,7 @@ func (d *demo) play(ctx, servers context.Context) (verdict, error) {
 // send sends the opening, and then records at the rate until a limit is
 // reached or ctx is done. All are acknowledged when it returns without error.
 func (d *demo) send(ctx context.Context) error {
-	out, err := newSender(d.client)
+	out, err := newSender(d.client, 0)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,12 @@ type sender struct {
 	err     error          // that one, once failed is closed
 }
 
-func newSender(client sarama.Client) (*sender, error) {
+// newSender makes a sender of records of at most so many bytes, 0 for sarama's
+// default.
+func newSender(client sarama.Client, most int) (*sender, error) {
+	if most > 0 {
+		client.Config().Producer.MaxMessageBytes = most
+	}
 	producer, err := sarama.NewAsyncProducerFromClient(client)
 	if err != nil {
 		return nil, fmt.Errorf("producer: %w", err)
@@ -72,6 +78,10 @@ func newSender(client sarama.Client) (*sender, error) {
 	})
 	s.answers.Go(func() {
 		for e := range producer.Errors() {
+			if _, tooLarge := errors.AsType[sarama.ConfigurationError](e.Err); tooLarge || errors.Is(e.Err, sarama.ErrMessageSizeTooLarge) {
+				e.Err = fmt.Errorf("key %q: with a key of %d and a value of %d bytes the record is larger than the topic takes (max.message.bytes)",
+					shortened(e.Msg.Key), length(e.Msg.Key), length(e.Msg.Value))
+			}
 			if s.err == nil {
 				s.err = fmt.Errorf("send to %s/%d: %w", e.Msg.Topic, e.Msg.Partition, e.Err)
 				close(s.failed)
@@ -124,6 +134,38 @@ func (s *sender) close() error {
 	s.producer.AsyncClose()
 	s.answers.Wait()
 	return s.err
+}
+
+func length(e sarama.Encoder) int {
+	if e == nil {
+		return 0
+	}
+	return e.Length()
+}
+
+// shortened is a key for a message.
+func shortened(e sarama.Encoder) string {
+	key, _ := e.(sarama.ByteEncoder)
+	return string(key[:min(len(key), 50)])
+}
+
+// largest returns how many bytes a record of a topic may have, 0 if it is not known.
+func largest(client sarama.Client, topic string) int {
+	const name = "max.message.bytes"
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return 0
+	}
+	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{name}})
+	if err != nil {
+		return 0 // it may not be allowed; Kafka says what is too large
+	}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Value); err == nil && e.Name == name {
+			return n
+		}
+	}
+	return 0
 }
 
 // createTopics creates topics and keeps what is written to them for ever.

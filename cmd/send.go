@@ -97,7 +97,7 @@ func (s *session) send(ctx context.Context, args []string, format lineFormat) er
 		return err
 	}
 	defer client.Close()
-	out, err := newSender(client)
+	out, err := newSender(client, largest(client, args[0]))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/IBM/sarama"
+
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -90,6 +92,37 @@ func TestGrouped(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 12: "12", 123: "123", 1234: "1,234", -123: "-123", -1234567: "-1,234,567"} {
 		if got := grouped(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}
+
+// What is too large is what the topic says, not the client.
+func TestSendLargeRecords(t *testing.T) {
+	flags, err := embedded.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
+	client, err := s.kafka()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := "3000000"
+	if err := admin.CreateTopic("counts", &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: map[string]*string{"max.message.bytes": &bytes}}, false); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]string{
+		2_500_000: "1 record sent",
+		3_100_000: `key "k": with a key of 1 and a value of 3100016 bytes the record is larger than the topic takes (max.message.bytes)`,
+	} {
+		line := "k\t" + `{"n":1,"pad":"` + strings.Repeat("x", size) + "\"}\n"
+		if _, _, stderr := invoke(t, program(), line, "send", "counts", "--brokers", flags["brokers"]); !strings.Contains(stderr, want) {
+			t.Errorf("%d bytes: %s", size, stderr)
 		}
 	}
 }

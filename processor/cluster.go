@@ -191,10 +191,10 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 	for i, address := range owners {
 		switch partition := int32(i); {
 		case slices.Contains(own, partition):
-		case address == "" && c.Status().State != Running:
+		case address == nobody, address == "" && c.Status().State != Running:
 			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", ErrRestoring, i)
 		case address == "":
-			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: %w", i, errSilent)}
+			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: is Advertise set on every instance?", i)}
 		default:
 			others[address] = append(others[address], partition)
 		}

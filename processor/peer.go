@@ -40,10 +40,7 @@ type wireRow struct {
 	Error     *problem  `json:"error,omitempty"` // what ended the rows
 }
 
-var (
-	errMoving = errors.New("its partitions are moving: ask again")
-	errSilent = errors.New("its owner advertises no address: is Advertise set on every instance?")
-)
+var errMoving = errors.New("its partitions are moving: ask again")
 
 // peerClient gives up on instances that do not answer, but not on answers that
 // take their time.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -93,7 +94,7 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	if err != nil {
 		return r, err
 	}
-	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && k.status() == Running {
+	if owner := owners[r.Partition]; owner != nobody && (owner != p.config.Advertise || owner == "" && k.status() == Running) {
 		return r, &ElsewhereError{Owner: owner}
 	}
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
@@ -272,8 +273,11 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 	return err
 }
 
+// nobody owns a partition that is being handed over.
+const nobody = "nobody"
+
 // owners returns the addresses that the instances advertise, by partition of
-// the store's table; "" where none is advertised or nobody owns it.
+// the store's table; "" where none is advertised, nobody where no instance has it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
 	if p.global(table) != nil {
 		return nil, nil // everybody has it
@@ -286,7 +290,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
-	owners := make([]string, k.partitions)
+	owners := slices.Repeat([]string{nobody}, int(k.partitions))
 	for _, m := range g.Members {
 		s, a := said(m)
 		if s == nil || a == nil {

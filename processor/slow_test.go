@@ -178,10 +178,10 @@ func TestHandlerRefusesBodies(t *testing.T) {
 	defer server.Close()
 	for head, want := range map[string]int{
 		"GET /v1/tables/greeters?watch=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nsome": 400,
-		"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nso":       400,
-		"POST /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nslow":               405,
-		"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nslo":            405,
-		"GET / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\n":                        403,
+		"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nso":        400,
+		"POST /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nslow":                 405,
+		"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nslo":               405,
+		"GET / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\n":                            403,
 	} {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
