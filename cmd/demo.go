@@ -100,7 +100,7 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 	view := serve(servers, d.processor, listener)
 	defer view.stop()
 	d.remote = remote{listener.Addr().String(), programName(d.name)}
-	if d.client, err = d.kafka(); err != nil {
+	if d.client, err = d.kafka(ctx); err != nil {
 		return err
 	}
 	defer d.client.Close()

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,12 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// kafka returns a connection for what the command itself sends and reads.
-func (s *session) kafka() (sarama.Client, error) {
+// kafka returns a connection for what the command itself sends and reads. It waits
+// no longer than StartTimeout.
+func (s *session) kafka(ctx context.Context) (sarama.Client, error) {
+	if err := s.settings.processor(nil, s.stderr).Validate(); err != nil {
+		return nil, &failure{exitUsage, s.settings.inFlags(err)}
+	}
 	cfg := sarama.NewConfig()
 	if s.settings.config.Kafka != nil {
 		own := *s.settings.config.Kafka
@@ -36,15 +41,27 @@ func (s *session) kafka() (sarama.Client, error) {
 	cfg.Consumer.Return.Errors = false
 	cfg.Consumer.IsolationLevel = sarama.ReadCommitted
 	cfg.Consumer.MaxWaitTime = 50 * time.Millisecond // other requests wait behind a fetch that finds nothing
-	brokers := s.settings.config.Brokers
-	if len(brokers) == 0 {
-		return nil, usage("--brokers: at least one address is required")
+	at, within := strings.Join(s.settings.config.Brokers, ","), cmp.Or(s.settings.config.StartTimeout, 30*time.Second)
+	type answer struct {
+		sarama.Client
+		err error
 	}
-	client, err := sarama.NewClient(brokers, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("no answer from Kafka at %s: does it run, and is --brokers right? %w", strings.Join(brokers, ","), err)
+	answered := make(chan answer, 1)
+	go func() { // sarama knows no context: what is abandoned ends with the process
+		client, err := sarama.NewClient(s.settings.config.Brokers, cfg)
+		answered <- answer{client, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return nil, fmt.Errorf("no answer from Kafka at %s: does it run, is --brokers right, and does it want TLS? %w", at, a.err)
+		}
+		return a.Client, nil
+	case <-time.After(within):
+		return nil, fmt.Errorf("no answer from Kafka at %s within --start-timeout, %v: is --brokers right, and does it want TLS?", at, within)
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return client, nil
 }
 
 // A sender sends records and counts what Kafka has acknowledged.

@@ -92,7 +92,7 @@ func (s *session) send(ctx context.Context, args []string, format lineFormat) er
 	if err != nil {
 		return err
 	}
-	client, err := s.kafka()
+	client, err := s.kafka(ctx)
 	if err != nil {
 		return err
 	}

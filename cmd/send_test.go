@@ -2,7 +2,10 @@ package cmd
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -26,7 +29,7 @@ func TestSend(t *testing.T) {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
-	client, err := s.kafka()
+	client, err := s.kafka(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +106,7 @@ func TestSendLargeRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
-	client, err := s.kafka()
+	client, err := s.kafka(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,5 +127,27 @@ func TestSendLargeRecords(t *testing.T) {
 		if _, _, stderr := invoke(t, program(), line, "send", "counts", "--brokers", flags["brokers"]); !strings.Contains(stderr, want) {
 			t.Errorf("%d bytes: %s", size, stderr)
 		}
+	}
+}
+
+// An address that accepts and never answers costs --start-timeout, and a signal ends
+// the wait.
+func TestSendWithoutAnAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	args := []string{"send", "counts", "k", `{"n":1}`, "--brokers", l.Addr().String(), "--start-timeout"}
+	if code, _, stderr := invoke(t, program(), "", append(args, "200ms")...); code != 1 || !strings.Contains(stderr, "within --start-timeout, 200ms") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTERM
+	if code, _, stderr := invokeUntil(t, program(), signals, "", append(args, "1h")...); code != 143 {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if code, _, stderr := invoke(t, program(), "", "send", "counts", "k", `{"n":1}`, "--brokers", "here"); code != 2 || !strings.Contains(stderr, `--brokers: "here" is not host:port`) {
+		t.Errorf("exit %d, %s", code, stderr)
 	}
 }
