@@ -96,8 +96,9 @@ func newSender(client sarama.Client, most int) (*sender, error) {
 	s.answers.Go(func() {
 		for e := range producer.Errors() {
 			if _, tooLarge := errors.AsType[sarama.ConfigurationError](e.Err); tooLarge || errors.Is(e.Err, sarama.ErrMessageSizeTooLarge) {
+				key, _ := e.Msg.Key.(sarama.ByteEncoder)
 				e.Err = fmt.Errorf("key %q: with a key of %d and a value of %d bytes the record is larger than the topic takes (max.message.bytes)",
-					shortened(e.Msg.Key), length(e.Msg.Key), length(e.Msg.Value))
+					key, len(key), length(e.Msg.Value))
 			}
 			if s.err == nil {
 				s.err = fmt.Errorf("send to %s/%d: %w", e.Msg.Topic, e.Msg.Partition, e.Err)
@@ -158,12 +159,6 @@ func length(e sarama.Encoder) int {
 		return 0
 	}
 	return e.Length()
-}
-
-// shortened is a key for a message.
-func shortened(e sarama.Encoder) string {
-	key, _ := e.(sarama.ByteEncoder)
-	return string(key[:min(len(key), 50)])
 }
 
 // largest returns how many bytes a record of a topic may have, 0 if it is not known.

@@ -213,3 +213,12 @@ func TestHelpOfParts(t *testing.T) {
 		}
 	}
 }
+
+// An error that shows a value of any size is a line that can be read.
+func TestReportIsShort(t *testing.T) {
+	value := `{"n":"` + strings.Repeat("ü", 1<<20) + `"}`
+	code, _, stderr := invoke(t, program(), "", "send", "counts", "k", value)
+	if code != 1 || len(stderr) > 1100 || !strings.Contains(stderr, `topic "counts": value {"n":"`) || !strings.HasSuffix(stderr, "of type int\n") {
+		t.Errorf("exit %d, %d bytes: %s", code, len(stderr), stderr[:min(len(stderr), 2000)])
+	}
+}
