@@ -73,7 +73,7 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 	if d.records > 0 && !d.parser.given["for"] {
 		d.lasting = 0
 	}
-	if !d.parser.given["log-level"] {
+	if !d.parser.given["log-level"] && d.settings.logFormat != "json" {
 		d.settings.logLevel = slog.LevelWarn // the table is what people look at
 	}
 
@@ -100,14 +100,14 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 	view := serve(servers, d.processor, listener)
 	defer view.stop()
 	d.remote = remote{listener.Addr().String(), programName(d.name)}
-	if d.client, err = d.kafka(); err != nil {
+	if d.client, err = d.kafka(ctx); err != nil {
 		return err
 	}
 	defer d.client.Close()
 	if err := createTopics(d.client, outside(d.topology), demoPartitions); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.stderr, "%v\nHave a look at %s\n\n", d.topology, view.url)
+	d.note(fmt.Sprintf("%v\nHave a look at %s\n", d.topology, view.url))
 
 	running, stopRunning := context.WithCancel(servers)
 	ended := make(chan error, 1)
@@ -129,14 +129,14 @@ func (d *demo) startServers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the demo's servers: %w", err)
 	}
-	fmt.Fprint(d.stderr, "Servers of the demo:")
+	text := "Servers of the demo:"
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
 		if err := d.settings.flags.Set(name, flags[name]); err != nil {
 			return fmt.Errorf("the demo's servers set --%s to %q: %w", name, flags[name], err)
 		}
-		fmt.Fprintf(d.stderr, " --%s %s", name, flags[name])
+		text += fmt.Sprintf(" --%s %s", name, flags[name])
 	}
-	fmt.Fprint(d.stderr, "\n\n")
+	d.note(text + "\n")
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (d *demo) play(ctx, servers context.Context) (verdict, error) {
 // send sends the opening, and then records at the rate until a limit is
 // reached or ctx is done. All are acknowledged when it returns without error.
 func (d *demo) send(ctx context.Context) error {
-	out, err := newSender(d.client)
+	out, err := newSender(d.client, 0)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,5 +71,30 @@ func TestDemoOfSeveralGroups(t *testing.T) {
 		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), line) {
 			t.Errorf("no line %q in %s", line, stdout)
 		}
+	}
+}
+
+// With --log-format json there is nothing but lines of JSON; the verdict is one.
+func TestDemoIsJSON(t *testing.T) {
+	code, stdout, stderr := invoke(t, program(), "", "demo", "--records", "50", "--rate", "0", "--log-format", "json")
+	var verdict struct {
+		Agree     bool
+		Processed int64
+		Places    []struct{ Right int }
+	}
+	if err := json.Unmarshal([]byte(stdout), &verdict); code != 0 || err != nil || !verdict.Agree || verdict.Processed != 50 ||
+		len(verdict.Places) != 1 || verdict.Places[0].Right != 7 {
+		t.Errorf("exit %d, stdout %s, %v", code, stdout, err)
+	}
+	said := map[string]bool{}
+	for line := range strings.Lines(stderr) {
+		var entry struct{ Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		said[entry.Msg] = true
+	}
+	if !said["progress"] {
+		t.Errorf("no progress in %s", stderr)
 	}
 }

@@ -56,12 +56,26 @@ func report(w io.Writer, name string, err error, signalled os.Signal) int {
 	case !errors.As(err, &f):
 		f = &failure{exitError, err}
 	}
-	text := f.Error()
-	if lines := strings.Split(text, "\n"); f.code == exitUsage && len(lines) > 1 {
+	lines := strings.Split(f.Error(), "\n")
+	for i := range lines {
+		lines[i] = shortened(lines[i])
+	}
+	text := strings.Join(lines, "\n")
+	if f.code == exitUsage && len(lines) > 1 {
 		text = fmt.Sprintf("%d settings are wrong:\n  %s", len(lines), strings.Join(lines, "\n  "))
 	}
 	fmt.Fprintf(w, "%s: %s\n", name, plain(text))
 	return f.code
+}
+
+// shortened leaves out the middle of a line that shows a large key or value. What is
+// wrong with it mostly stands at the end.
+func shortened(line string) string {
+	const most, end = 1000, 400
+	if len(line) <= most {
+		return line
+	}
+	return strings.ToValidUTF8(line[:most-end], "") + " … " + strings.ToValidUTF8(line[len(line)-end:], "")
 }
 
 func exitSignal(s os.Signal) int {

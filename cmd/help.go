@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -27,15 +28,23 @@ func (s *session) help(w io.Writer, commands []command) error {
 		return err
 	}
 	fmt.Fprintf(w, "\nFlags of every command; each may also stand in the environment, --state-dir as %s:\n\n", variable("state-dir"))
-	if err := writeFlags(w, s.settings.flags); err != nil {
+	if err := writeFlags(w, s.settings.flags, func(string) bool { return true }); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", exitCodes)
 	return err
 }
 
-// helpFor explains a command.
-func (s *session) helpFor(w io.Writer, c command) error {
+// helpFor explains a command, or the part of it that the arguments name.
+func (s *session) helpFor(w io.Writer, c command, args []string) error {
+	shown := func(string) bool { return true }
+	if i := slices.IndexFunc(c.parts, func(p part) bool { return len(args) > 0 && p.name == args[0] }); i >= 0 {
+		p := c.parts[i]
+		c = command{name: c.name + " " + p.name, args: p.args, help: p.help, more: p.more, flags: c.flags}
+		if shown = func(name string) bool { return slices.Contains(p.flags, name) }; len(p.flags) == 0 {
+			c.flags = nil
+		}
+	}
 	fmt.Fprintf(w, "Usage: %s [flags]\n\n%s.\n", strings.TrimSpace(programName(s.name)+" "+c.name+" "+c.args), sentence(c.help))
 	if c.more != "" {
 		fmt.Fprintf(w, "\n%s\n", c.more)
@@ -44,7 +53,7 @@ func (s *session) helpFor(w io.Writer, c command) error {
 		own := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		c.flags(own)
 		fmt.Fprintf(w, "\nFlags:\n\n")
-		if err := writeFlags(w, own); err != nil {
+		if err := writeFlags(w, own, shown); err != nil {
 			return err
 		}
 	}
@@ -52,9 +61,12 @@ func (s *session) helpFor(w io.Writer, c command) error {
 	return err
 }
 
-func writeFlags(w io.Writer, flags *flag.FlagSet) error {
+func writeFlags(w io.Writer, flags *flag.FlagSet, shown func(name string) bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	flags.VisitAll(func(f *flag.Flag) {
+		if !shown(f.Name) {
+			return
+		}
 		value, text := flag.UnquoteUsage(f)
 		if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "false" && f.DefValue != "0s" {
 			text += fmt.Sprintf(" (default %s)", f.DefValue)

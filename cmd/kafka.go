@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +16,12 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// kafka returns a connection for what the command itself sends and reads.
-func (s *session) kafka() (sarama.Client, error) {
+// kafka returns a connection for what the command itself sends and reads. It waits
+// no longer than StartTimeout.
+func (s *session) kafka(ctx context.Context) (sarama.Client, error) {
+	if err := s.settings.processor(nil, s.stderr).Validate(); err != nil {
+		return nil, &failure{exitUsage, s.settings.inFlags(err)}
+	}
 	cfg := sarama.NewConfig()
 	if s.settings.config.Kafka != nil {
 		own := *s.settings.config.Kafka
@@ -35,15 +41,27 @@ func (s *session) kafka() (sarama.Client, error) {
 	cfg.Consumer.Return.Errors = false
 	cfg.Consumer.IsolationLevel = sarama.ReadCommitted
 	cfg.Consumer.MaxWaitTime = 50 * time.Millisecond // other requests wait behind a fetch that finds nothing
-	brokers := s.settings.config.Brokers
-	if len(brokers) == 0 {
-		return nil, usage("--brokers: at least one address is required")
+	at, within := strings.Join(s.settings.config.Brokers, ","), cmp.Or(s.settings.config.StartTimeout, 30*time.Second)
+	type answer struct {
+		sarama.Client
+		err error
 	}
-	client, err := sarama.NewClient(brokers, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("no answer from Kafka at %s: does it run, and is --brokers right? %w", strings.Join(brokers, ","), err)
+	answered := make(chan answer, 1)
+	go func() { // sarama knows no context: what is abandoned ends with the process
+		client, err := sarama.NewClient(s.settings.config.Brokers, cfg)
+		answered <- answer{client, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return nil, fmt.Errorf("no answer from Kafka at %s: does it run, is --brokers right, and does it want TLS? %w", at, a.err)
+		}
+		return a.Client, nil
+	case <-time.After(within):
+		return nil, fmt.Errorf("no answer from Kafka at %s within --start-timeout, %v: is --brokers right, and does it want TLS?", at, within)
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return client, nil
 }
 
 // A sender sends records and counts what Kafka has acknowledged.
@@ -59,7 +77,12 @@ type sender struct {
 	err     error          // that one, once failed is closed
 }
 
-func newSender(client sarama.Client) (*sender, error) {
+// newSender makes a sender of records of at most so many bytes, 0 for sarama's
+// default.
+func newSender(client sarama.Client, most int) (*sender, error) {
+	if most > 0 {
+		client.Config().Producer.MaxMessageBytes = most
+	}
 	producer, err := sarama.NewAsyncProducerFromClient(client)
 	if err != nil {
 		return nil, fmt.Errorf("producer: %w", err)
@@ -72,6 +95,11 @@ func newSender(client sarama.Client) (*sender, error) {
 	})
 	s.answers.Go(func() {
 		for e := range producer.Errors() {
+			if _, tooLarge := errors.AsType[sarama.ConfigurationError](e.Err); tooLarge || errors.Is(e.Err, sarama.ErrMessageSizeTooLarge) {
+				key, _ := e.Msg.Key.(sarama.ByteEncoder)
+				e.Err = fmt.Errorf("key %q: with a key of %d and a value of %d bytes the record is larger than the topic takes (max.message.bytes)",
+					key, len(key), length(e.Msg.Value))
+			}
 			if s.err == nil {
 				s.err = fmt.Errorf("send to %s/%d: %w", e.Msg.Topic, e.Msg.Partition, e.Err)
 				close(s.failed)
@@ -124,6 +152,32 @@ func (s *sender) close() error {
 	s.producer.AsyncClose()
 	s.answers.Wait()
 	return s.err
+}
+
+func length(e sarama.Encoder) int {
+	if e == nil {
+		return 0
+	}
+	return e.Length()
+}
+
+// largest returns how many bytes a record of a topic may have, 0 if it is not known.
+func largest(client sarama.Client, topic string) int {
+	const name = "max.message.bytes"
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return 0
+	}
+	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{name}})
+	if err != nil {
+		return 0 // it may not be allowed; Kafka says what is too large
+	}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Value); err == nil && e.Name == name {
+			return n
+		}
+	}
+	return 0
 }
 
 // createTopics creates topics and keeps what is written to them for ever.

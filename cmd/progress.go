@@ -14,10 +14,13 @@ import (
 // that is a terminal, until stop is called.
 func (d *demo) progress() (stop func()) {
 	start, end := time.Now(), "\n"
+	json := d.settings.logFormat == "json"
 	if isTerminal(d.stderr) {
 		end = "\r"
 	}
-	fmt.Fprintf(d.stderr, "%6s %12s %12s %12s %12s %10s %10s\n", "time", "sent", "processed", "rows", "to sinks", "to do", "unsynced")
+	if !json {
+		fmt.Fprintf(d.stderr, "%6s %12s %12s %12s %12s %10s %10s\n", "time", "sent", "processed", "rows", "to sinks", "to do", "unsynced")
+	}
 	write := func(end string) {
 		s := d.processor.Status()
 		var lag, unsynced int64
@@ -28,6 +31,11 @@ func (d *demo) progress() (stop func()) {
 			for _, k := range t.Sinks {
 				unsynced += k.Lag
 			}
+		}
+		if json {
+			d.settings.logger(d.stderr).Info("progress", "sent", d.sent.Load(), "processed", s.Counts.Records, "rows", s.Counts.Rows,
+				"to_sinks", s.Counts.SinkRows, "to_do", lag, "unsynced", unsynced)
+			return
 		}
 		fmt.Fprintf(d.stderr, "%5.0fs %12s %12s %12s %12s %10s %10s%s", time.Since(start).Seconds(),
 			grouped(d.sent.Load()), grouped(s.Counts.Records), grouped(s.Counts.Rows), grouped(s.Counts.SinkRows),

@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
-	client, err := s.kafka()
+	client, err := s.kafka(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,12 +92,12 @@ func (s *session) send(ctx context.Context, args []string, format lineFormat) er
 	if err != nil {
 		return err
 	}
-	client, err := s.kafka()
+	client, err := s.kafka(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	out, err := newSender(client)
+	out, err := newSender(client, largest(client, args[0]))
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,13 @@ package cmd
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
@@ -24,7 +29,7 @@ func TestSend(t *testing.T) {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
-	client, err := s.kafka()
+	client, err := s.kafka(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,5 +98,58 @@ func TestGrouped(t *testing.T) {
 		if got := grouped(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
+	}
+}
+
+// What is too large is what the topic says, not the client.
+func TestSendLargeRecords(t *testing.T) {
+	flags, err := embedded.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := session{settings: settingsFrom(processor.Config{Brokers: []string{flags["brokers"]}})}
+	client, err := s.kafka(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := "3000000"
+	if err := admin.CreateTopic("counts", &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: map[string]*string{"max.message.bytes": &bytes}}, false); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int]string{
+		2_500_000: "1 record sent",
+		3_100_000: `key "k": with a key of 1 and a value of 3100016 bytes the record is larger than the topic takes (max.message.bytes)`,
+	} {
+		line := "k\t" + `{"n":1,"pad":"` + strings.Repeat("x", size) + "\"}\n"
+		if _, _, stderr := invoke(t, program(), line, "send", "counts", "--brokers", flags["brokers"]); !strings.Contains(stderr, want) {
+			t.Errorf("%d bytes: %s", size, stderr)
+		}
+	}
+}
+
+// An address that accepts and never answers costs --start-timeout, and a signal ends
+// the wait.
+func TestSendWithoutAnAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	args := []string{"send", "counts", "k", `{"n":1}`, "--brokers", l.Addr().String(), "--start-timeout"}
+	if code, _, stderr := invoke(t, program(), "", append(args, "200ms")...); code != 1 || !strings.Contains(stderr, "within --start-timeout, 200ms") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTERM
+	if code, _, stderr := invokeUntil(t, program(), signals, "", append(args, "1h")...); code != 143 {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if code, _, stderr := invoke(t, program(), "", "send", "counts", "k", `{"n":1}`, "--brokers", "here"); code != 2 || !strings.Contains(stderr, `--brokers: "here" is not host:port`) {
+		t.Errorf("exit %d, %s", code, stderr)
 	}
 }

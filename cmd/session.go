@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -35,7 +36,17 @@ type command struct {
 	name, args string
 	help, more string // one line for the list, and what the command's own help adds
 	flags      func(*flag.FlagSet)
+	parts      []part
 	run        func(ctx context.Context, args []string) error
+}
+
+// A part is one of the commands within a command. The first one is that of a
+// command without arguments.
+type part struct {
+	name, args string
+	help, more string
+	arguments  int      // how many follow
+	flags      []string // those of the command that are for it
 }
 
 // main runs a command to its end or the second signal, and returns the exit code.
@@ -99,7 +110,7 @@ func (s *session) end(err error, signal os.Signal) int {
 // note tells people something beside the command's output.
 func (s *session) note(text string) {
 	if s.settings.logFormat == "json" {
-		s.settings.logger(s.stderr).Info(text)
+		s.settings.logger(s.stderr).Info(strings.TrimSpace(text))
 		return
 	}
 	fmt.Fprintln(s.stderr, text)
@@ -138,7 +149,7 @@ func (s *session) command(args []string) (run func(context.Context) error, err e
 	}
 	given := s.parser.all(rest[1:])
 	if s.parser.help {
-		return func(context.Context) error { return s.helpFor(s.stdout, c) }, nil
+		return func(context.Context) error { return s.helpFor(s.stdout, c, given) }, nil
 	}
 	s.parser.environment(s.env)
 	s.name += " " + c.name
@@ -193,7 +204,7 @@ func (s *session) commands() []command {
 		}
 		for _, c := range append(all, version, help) {
 			if c.name == args[0] {
-				return s.helpFor(s.stdout, c)
+				return s.helpFor(s.stdout, c, args[1:])
 			}
 		}
 		return usage("there is no command %q%s", args[0], suggestion(args[0], names(all)))
@@ -241,6 +252,32 @@ func (s *session) processor() (*topology.Topology, *processor.Processor, error) 
 	}
 	p, err := processor.New(topo, config)
 	return topo, p, err
+}
+
+// part returns the part of a command that is typed, and its arguments.
+func (s *session) part(c command, args []string) (string, []string, error) {
+	if len(args) == 0 {
+		args = []string{c.parts[0].name}
+	}
+	i := slices.IndexFunc(c.parts, func(p part) bool { return p.name == args[0] })
+	if i < 0 {
+		var known []string
+		for _, p := range c.parts {
+			known = append(known, p.name)
+		}
+		return "", nil, usage("there is no \"%s %s\"%s", c.name, args[0], suggestion(args[0], known))
+	}
+	p := c.parts[i]
+	for _, name := range slices.Sorted(maps.Keys(s.parser.typed)) {
+		if !slices.Contains(p.flags, name) && slices.ContainsFunc(c.parts, func(other part) bool { return slices.Contains(other.flags, name) }) {
+			return "", nil, usage("--%s is not for \"%s %s\"", name, c.name, p.name)
+		}
+	}
+	want := p.args
+	if want == "" {
+		want = "none"
+	}
+	return p.name, args[1:], arguments(args[1:], p.arguments, p.arguments, want)
 }
 
 // arguments checks their number.

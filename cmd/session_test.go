@@ -106,7 +106,12 @@ func TestSession(t *testing.T) {
 		{"tables watch latest --limit 1", 2, "", `--limit is not for "tables watch"`},
 		{"tables scan latest --limit -1", 2, "", "--limit: -1 is negative"},
 		{`tables get latest a\q`, 2, "", `a backslash is written as \\`},
-		{"tables get --help", 0, "tables get TABLE KEY ", ""},
+		{"tables get --help", 0, "Usage: counter tables get TABLE KEY [flags]", ""},
+		{"tables --help get", 0, "--since time", ""},
+		{"help tables get", 0, "Usage: counter tables get TABLE KEY [flags]", ""},
+		{"tables --help", 0, "Usage: counter tables [get TABLE KEY | ", ""},
+		{"topology diff -h", 0, "Usage: counter topology diff OLD.json", ""},
+		{"tables nothing --help", 0, "Usage: counter tables [get", ""},
 		{"tables -x", 2, "", ": -x: there is no such flag"},
 		{"tables -o", 2, "", ": -o: a value is missing"},
 		{"send counts a {} --key-separator :", 2, "", "--key-separator is for lines"},
@@ -194,5 +199,26 @@ func TestReportHasNoControlCharacters(t *testing.T) {
 	report(&text, "x", errors.New("a\x1b[31m\u009b\nb"), nil)
 	if got := text.String(); got != "x: a\uFFFD[31m\uFFFD\nb\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// The help of a part has the flags that it takes, and no others.
+func TestHelpOfParts(t *testing.T) {
+	_, get, _ := invoke(t, program(), "", "tables", "get", "--help")
+	_, scan, _ := invoke(t, program(), "", "tables", "scan", "--help")
+	_, watch, _ := invoke(t, program(), "", "help", "tables", "watch")
+	for flag, want := range map[string][3]bool{"--since": {true, false, false}, "--limit": {true, true, false}, "--prefix": {false, true, false}} {
+		if got := [3]bool{strings.Contains(get, flag), strings.Contains(scan, flag), strings.Contains(watch, flag)}; got != want {
+			t.Errorf("%s: in the help of get, scan, watch: %v, want %v", flag, got, want)
+		}
+	}
+}
+
+// An error that shows a value of any size is a line that can be read.
+func TestReportIsShort(t *testing.T) {
+	value := `{"n":"` + strings.Repeat("ü", 1<<20) + `"}`
+	code, _, stderr := invoke(t, program(), "", "send", "counts", "k", value)
+	if code != 1 || len(stderr) > 1100 || !strings.Contains(stderr, `topic "counts": value {"n":"`) || !strings.HasSuffix(stderr, "of type int\n") {
+		t.Errorf("exit %d, %d bytes: %s", code, len(stderr), stderr[:min(len(stderr), 2000)])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/tidemark-dev/tidemark/processor"
@@ -52,7 +53,7 @@ func (s *session) status(ctx context.Context, args []string) error {
 
 // writeStatus prints a status for people.
 func writeStatus(w io.Writer, s processor.Status) error {
-	fmt.Fprintf(w, "%s %s is %s\n", s.Application, s.Instance, s.State)
+	fmt.Fprintf(w, "%s is %s\n", strings.TrimSpace(s.Application+" "+s.Instance), s.State) // it may have no name yet
 	if s.Err != "" {
 		fmt.Fprintf(w, "  %s\n", plain(s.Err))
 	}

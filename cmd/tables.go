@@ -48,7 +48,9 @@ type scan struct {
 
 func (s *session) tablesCommand() command {
 	var what scan
-	return command{
+	const lines = `Rows are printed as lines that send reads: the key, a tab, and the value. In a key,
+printed or typed, \n, \t, \r and \xNN are what does not print, and \\ is a backslash.`
+	c := command{
 		name: "tables", args: "[get TABLE KEY | scan TABLE | watch TABLE]",
 		help: "list the tables, get a row, print rows, or follow the changes",
 		more: `Asks the instance at --addr, which asks others for what it does not have.
@@ -59,8 +61,20 @@ func (s *session) tablesCommand() command {
   tables scan TABLE        rows by key
   tables watch TABLE       rows, and then every change; a deleted row is null
 
-Rows are printed as lines that send reads: the key, a tab, and the value. In a key,
-printed or typed, \n, \t, \r and \xNN are what does not print, and \\ is a backslash.`,
+` + lines,
+		parts: []part{
+			{name: "list", help: "list the tables, and what of them is at the instance"},
+			{
+				name: "get", args: "TABLE KEY", arguments: 2, flags: []string{"since", "until", "limit"},
+				help: "print the value of a row, or the windows of a key",
+				more: `In a windowed table a KEY with its window, as scan prints it, is a row's; any other
+is that of windows, which are printed as rows. Exits with 3 if there is none.
+
+` + lines,
+			},
+			{name: "scan", args: "TABLE", arguments: 1, flags: []string{"prefix", "from", "to", "limit"}, help: "print rows by key", more: lines},
+			{name: "watch", args: "TABLE", arguments: 1, help: "print rows, and then every change, until it is interrupted; a deleted row is null", more: lines},
+		},
 		flags: func(f *flag.FlagSet) {
 			f.StringVar(&what.prefix, "prefix", "", "scan: only rows whose `key` begins so")
 			f.StringVar(&what.from, "from", "", "scan: only rows from this `key` on")
@@ -69,36 +83,19 @@ printed or typed, \n, \t, \r and \xNN are what does not print, and \\ is a backs
 			f.StringVar(&what.until, "until", "", "get: only windows that begin before this `time`")
 			f.IntVar(&what.limit, "limit", 100, "scan, get of windows: `number` of rows, 0 for all")
 		},
-		run: func(ctx context.Context, args []string) error { return s.tables(ctx, args, what) },
 	}
+	c.run = func(ctx context.Context, args []string) error {
+		name, args, err := s.part(c, args)
+		if err != nil {
+			return err
+		}
+		return s.tables(ctx, name, args, what)
+	}
+	return c
 }
 
 // tables runs one of the command's parts.
-func (s *session) tables(ctx context.Context, args []string, what scan) error {
-	if len(args) == 0 {
-		args = []string{"list"}
-	}
-	part, ok := map[string]struct {
-		arguments int
-		want      string
-		flags     []string
-	}{
-		"list":  {0, "none", nil},
-		"get":   {2, "TABLE KEY", []string{"since", "until", "limit"}},
-		"scan":  {1, "TABLE", []string{"prefix", "from", "to", "limit"}},
-		"watch": {1, "TABLE", nil},
-	}[args[0]]
-	if !ok {
-		return usage("there is no \"tables %s\"%s", args[0], suggestion(args[0], []string{"list", "get", "scan", "watch"}))
-	}
-	for _, name := range []string{"prefix", "from", "to", "since", "until", "limit"} {
-		if s.parser.typed[name] && !slices.Contains(part.flags, name) {
-			return usage("--%s is not for \"tables %s\"", name, args[0])
-		}
-	}
-	if err := arguments(args[1:], part.arguments, part.arguments, part.want); err != nil {
-		return err
-	}
+func (s *session) tables(ctx context.Context, part string, args []string, what scan) error {
 	if what.limit < 0 {
 		return usage("--limit: %d is negative", what.limit)
 	}
@@ -112,20 +109,20 @@ func (s *session) tables(ctx context.Context, args []string, what scan) error {
 	if err != nil {
 		return err
 	}
-	switch args[0] {
+	switch part {
 	case "list":
 		return s.listTables(ctx, r)
 	case "get":
-		key, err := unescape(args[2])
+		key, err := unescape(args[1])
 		if err != nil {
 			return &failure{exitUsage, err}
 		}
 		what.key = &key
-		return s.getRow(ctx, r, args[1], what)
+		return s.getRow(ctx, r, args[0], what)
 	case "scan":
-		return s.scanRows(ctx, r, args[1], what)
+		return s.scanRows(ctx, r, args[0], what)
 	}
-	return s.watchRows(ctx, r, args[1])
+	return s.watchRows(ctx, r, args[0])
 }
 
 func (s *session) listTables(ctx context.Context, r remote) error {
@@ -158,10 +155,10 @@ func (s *session) listTables(ctx context.Context, r remote) error {
 // getRow prints the value of a row, or the windows of a key: which of them it is,
 // the instance knows.
 func (s *session) getRow(ctx context.Context, r remote, table string, what scan) error {
-	if s.parser.typed["limit"] { // only windows have one
-		return s.scanRows(ctx, r, table, what)
-	}
 	q := url.Values{"key": {*what.key}}
+	if s.parser.typed["limit"] { // only windows have one
+		q.Set("limit", "1")
+	}
 	what.bound(q)
 	res, err := r.get(ctx, tablePath(table), q)
 	if err != nil {

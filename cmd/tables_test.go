@@ -76,7 +76,7 @@ func TestTables(t *testing.T) {
 		}
 	}
 	code, stdout, _ := invoke(t, program(), "", "status", "--addr", strings.TrimPrefix(server.URL, "http://"))
-	if code != 5 || !strings.Contains(stdout, "counter  is restoring") || !strings.Contains(stdout, "1,234") {
+	if code != 5 || !strings.Contains(stdout, "counter is restoring") || !strings.Contains(stdout, "1,234") {
 		t.Errorf("status: exit %d, %s", code, stdout)
 	}
 }

@@ -12,46 +12,41 @@ import (
 )
 
 func (s *session) topologyCommand() command {
-	return command{
+	const diff = `Diff compares the program with a kept description (- for standard input), and says
+of each difference what it means to start the program where the old one has run:
+safe, needs reset, or breaking. It exits with 4 unless all are safe. With -o json
+it prints them as a list.`
+	c := command{
 		name: "topology", args: "[mermaid | diff OLD.json]",
 		help: "print what is read, kept and written, or how that has changed; needs no Kafka",
 		more: `With -o json it prints a description to be kept; with mermaid, a flowchart for
-Mermaid. Diff compares the program with a kept description (- for standard
-input), and says of each difference what it means to start the program where
-the old one has run: safe, needs reset, or breaking. It exits with 4 unless all
-are safe. With -o json it prints them as a list.`,
-		run: func(_ context.Context, args []string) error {
-			if len(args) == 0 {
-				args = []string{"print"}
-			}
-			sub, args := args[0], args[1:]
-			switch sub {
-			case "print", "mermaid":
-				if err := arguments(args, 0, 0, "none"); err != nil {
-					return err
-				}
-			case "diff":
-				if err := arguments(args, 1, 1, "OLD.json"); err != nil {
-					return err
-				}
-			default:
-				return usage("there is no \"topology %s\"%s", sub, suggestion(sub, []string{"mermaid", "diff"}))
-			}
-			topo, err := s.topology()
-			switch {
-			case err != nil:
-			case sub == "diff":
-				return s.diff(topo, args[0])
-			case sub == "mermaid":
-				_, err = fmt.Fprint(s.stdout, topo.Mermaid())
-			case s.settings.output == "json":
-				return s.writeJSON(topo)
-			default:
-				_, err = fmt.Fprint(s.stdout, topo)
-			}
-			return err
+Mermaid. ` + diff,
+		parts: []part{
+			{name: "print", help: "print what is read, kept and written", more: "With -o json it prints a description to be kept."},
+			{name: "mermaid", help: "print a flowchart for Mermaid"},
+			{name: "diff", args: "OLD.json", arguments: 1, help: "say what has changed, and whether it is safe to start", more: diff},
 		},
 	}
+	c.run = func(_ context.Context, args []string) error {
+		name, args, err := s.part(c, args)
+		if err != nil {
+			return err
+		}
+		topo, err := s.topology()
+		switch {
+		case err != nil:
+		case name == "diff":
+			return s.diff(topo, args[0])
+		case name == "mermaid":
+			_, err = fmt.Fprint(s.stdout, topo.Mermaid())
+		case s.settings.output == "json":
+			return s.writeJSON(topo)
+		default:
+			_, err = fmt.Fprint(s.stdout, topo)
+		}
+		return err
+	}
+	return c
 }
 
 // diff compares a kept description with the program's topology.

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -243,46 +241,4 @@ func compared(place string, wanted, found texts) comparison {
 		}
 	}
 	return c
-}
-
-// tell prints the verdict. A difference is an error.
-func (d *demo) tell(v verdict) error {
-	fmt.Fprintf(d.stdout, "%s acknowledged, %s in the journal, %s processed here", counted(v.sent, "record", "records"), grouped(v.journal), grouped(v.done))
-	if v.left > 0 {
-		fmt.Fprintf(d.stdout, ", %s left", grouped(v.left))
-	}
-	// Others may have sent, and processed, a part; more than there is means twice.
-	agree := v.left == 0 && v.sent <= v.journal && (v.due < 0 || v.done <= v.due)
-	fmt.Fprint(d.stdout, "\n\n")
-	t := tabwriter.NewWriter(d.stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "right\twrong\tmissing\textra\t")
-	asItIs := false
-	for _, c := range v.comparisons {
-		note := ""
-		switch {
-		case c.keysOnly:
-			note = " (keys only)"
-		case c.notReplayed:
-			note = " (taken as it is)"
-			asItIs = true
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%s\n", grouped(int64(c.right)), grouped(int64(c.wrong)), grouped(int64(c.missing)), grouped(int64(c.extra)), "  "+c.place, note)
-		agree = agree && c.agrees()
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if asItIs {
-		fmt.Fprintln(d.stdout, "\nA table is taken as it is, and only its sinks compared with it, if its rows depend on more\nthan one topic, on one that the program writes, or on the time of day.")
-	}
-	if agree {
-		_, err := fmt.Fprintln(d.stdout, "\nJournal, tables and sinks agree.")
-		return err
-	}
-	for _, c := range v.comparisons {
-		if c.example != "" {
-			fmt.Fprintf(d.stdout, "%s: %s\n", c.place, c.example)
-		}
-	}
-	return &failure{exitDiffers, errors.New("journal, tables and sinks differ")}
 }

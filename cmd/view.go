@@ -37,6 +37,8 @@ func serve(ctx context.Context, p *processor.Processor, listener net.Listener) *
 		server: &http.Server{
 			Handler:           p.Handler(),
 			ReadHeaderTimeout: 10 * time.Second,
+			ReadTimeout:       20 * time.Second,
+			WriteTimeout:      5 * time.Minute, // of short answers; the handler bounds others by what is read
 			IdleTimeout:       time.Minute,
 			MaxHeaderBytes:    4 << 20, // a key of 1 MiB, percent-encoded
 			BaseContext:       func(net.Listener) context.Context { return ctx },

@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,8 +53,8 @@ func (c cluster) getHere(ctx context.Context, store string, key []byte) (topolog
 	return c.findHere(ctx, store, r)
 }
 
-// all yields the rows with from <= key < to, partition by partition. A nil to
-// has no end.
+// all yields the rows with from <= key < to, instance by instance. A nil to has no
+// end.
 func (c cluster) all(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		own, others, err := c.shares(ctx, store)
@@ -78,73 +77,42 @@ func (c cluster) all(ctx context.Context, store string, from, to []byte) iter.Se
 	}
 }
 
-// first returns the rows with from <= key < to that come first, by key.
-func (c cluster) first(ctx context.Context, store string, from, to []byte, limit int) ([]topology.Raw, error) {
-	own, others, err := c.shares(ctx, store)
-	if err != nil {
-		return nil, err
-	}
-	found, err := c.firstLocal(ctx, store, own, from, to, limit)
-	if err != nil {
-		return nil, err
-	}
-	for address, partitions := range others {
-		for r, err := range c.peer(address, store).rows(ctx, partitions, from, to, limit) {
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, r)
-		}
-	}
-	return smallest(found, limit), nil
-}
-
-// firstLocal is first for the rows of this instance. They lie partition by
-// partition, so it reads twice: any rows up to the limit, then only what is not
-// beyond the last of them, which is about as many from each partition.
-func (c cluster) firstLocal(ctx context.Context, store string, own []int32, from, to []byte, limit int) ([]topology.Raw, error) {
-	var found []topology.Raw
-	for r, err := range c.local(ctx, store, own, from, to) {
+// ordered yields the first rows with from <= key < to by key, whichever instance
+// they are at: at least as many as limit, if there are. It holds no more than what
+// each instance is about to yield.
+func (c cluster) ordered(ctx context.Context, store string, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		own, others, err := c.shares(ctx, store)
 		if err != nil {
-			return nil, err
+			yield(topology.Raw{}, err)
+			return
 		}
-		if found = append(found, r); len(found) == limit {
-			break
+		parts := []iter.Seq2[topology.Raw, error]{c.local(ctx, store, own, from, to)}
+		for address, partitions := range others {
+			parts = append(parts, c.peer(address, store).rows(ctx, partitions, from, to, limit))
 		}
+		byKey(parts)(yield)
 	}
-	if len(found) < limit {
-		return smallest(found, limit), nil
-	}
-	last := smallest(found, limit)[limit-1].Key
-	found = nil
-	for r, err := range c.local(ctx, store, own, from, append(bytes.Clone(last), 0)) {
-		if err != nil {
-			return nil, err
-		}
-		if found = append(found, r); len(found) >= 2*limit {
-			found = smallest(found, limit)
-		}
-	}
-	return smallest(found, limit), nil
 }
 
-// smallest sorts the rows by key and returns the first of them.
-func smallest(rows []topology.Raw, limit int) []topology.Raw {
-	slices.SortFunc(rows, func(a, b topology.Raw) int { return bytes.Compare(a.Key, b.Key) })
-	return rows[:min(limit, len(rows))]
-}
-
-// local yields the rows of this instance, and an error if its partitions are
-// not, or no longer, those that are expected.
+// local yields the rows of this instance by key, and an error if its partitions are
+// not, or no longer, those that are expected. It is looked at the first row, with
+// which it is decided whose rows come, and at the end.
 func (c cluster) local(ctx context.Context, store string, own []int32, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
+		moved := func() bool { return !slices.Equal(c.own(store), own) }
+		moving := fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store)
+		first := true
 		for r, err := range c.rows(ctx, store, from, to) {
-			if !yield(r, err) || err != nil {
+			if first && err == nil && moved() {
+				r, err = topology.Raw{}, moving
+			}
+			if first = false; !yield(r, err) || err != nil {
 				return
 			}
 		}
-		if now := c.own(store); !slices.Equal(now, own) {
-			yield(topology.Raw{}, fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store))
+		if moved() {
+			yield(topology.Raw{}, moving)
 		}
 	}
 }
@@ -223,10 +191,10 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 	for i, address := range owners {
 		switch partition := int32(i); {
 		case slices.Contains(own, partition):
-		case address == "" && c.Status().State != Running:
+		case address == nobody, address == "" && c.Status().State != Running:
 			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", ErrRestoring, i)
 		case address == "":
-			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: %w", i, errSilent)}
+			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: is Advertise set on every instance?", i)}
 		default:
 			others[address] = append(others[address], partition)
 		}

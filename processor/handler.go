@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // page shows the instance to people.
@@ -26,13 +27,18 @@ var page []byte
 //	/                           a page for people
 //	/v1/tables                  the tables
 //	/v1/tables/{table}/{key}    a row's value; also /v1/tables/{table}?key=
-//	/v1/tables/{table}/{key}    of a windowed table, whose key is given without a window:
-//	                            the windows as rows: since, until (of their starts), limit
+//	/v1/tables/{table}/{key}    of a windowed table, if no row has that key, window and
+//	                            all: the windows of the key as rows: since, until (of
+//	                            their starts), limit
 //	/v1/tables/{table}          rows by key, one JSON object a line: prefix, from, to, limit
 //	/v1/tables/{table}?watch=1  rows and then every change, as it is committed
 //	/v1/status                  what the instance is doing
 //	/v1/topology                the picture
 //	/livez, /readyz, /metrics   for machines
+//
+// An answer of rows ends at its limit or after 8 MiB of them; the header
+// Tidemark-Next is then the key, percent-encoded, from which to go on. A client that
+// takes nothing for a minute gets no more.
 //
 // Rows of other instances are asked for at the addresses that they advertise;
 // with local=1 they are not. An error is JSON too, with a code beside its text.
@@ -55,10 +61,14 @@ type handler struct {
 	cluster
 	mux   http.ServeMux
 	hosts []string // names beside localhost under which it is asked
+	slow  time.Duration
 }
 
+// slowest is how long a client may take nothing of an answer that waits for it.
+const slowest = time.Minute
+
 func newHandler(c cluster) *handler {
-	h := &handler{cluster: c}
+	h := &handler{cluster: c, slow: slowest}
 	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", pagePolicy)
@@ -82,7 +92,14 @@ func newHandler(c cluster) *handler {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	timed := &timedWriter{ResponseWriter: w, control: http.NewResponseController(w), patience: h.slow}
+	defer timed.end()
+	w = timed
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 { // nobody reads it, and net/http would wait for it
+		w.Header().Set("Connection", "close")
+		_ = timed.control.SetReadDeadline(time.Now().Add(time.Second))
+	}
 	if !h.known(r.Host) {
 		writeProblem(w, problem{Code: codeForeignHost, Message: fmt.Sprintf("%q is no name of this instance: if it is to be one, add it to its --hosts", r.Host)})
 		return
@@ -90,6 +107,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		writeProblem(w, problem{Code: codeMethod, Message: r.Method + ": there is nothing but GET"})
+		return
+	}
+	if r.ContentLength != 0 {
+		writeProblem(w, problem{Code: codeBadRequest, Message: "the request has a body, for which there is no use"})
 		return
 	}
 	// The mux would redirect the key "a//b" to "a/b", which is another key.

@@ -151,6 +151,14 @@ func TestHandlerElsewhere(t *testing.T) {
 	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 421 {
 		t.Errorf("rows, with an owner out of reach: got %d", r.StatusCode)
 	}
+	first.owner[1] = nobody // while it is handed over
+	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 503 || refusal(t, r).Code != codeRestoring {
+		t.Errorf("rows, while a partition is handed over: got %d", r.StatusCode)
+	}
+	first.owner[1] = "" // its owner advertises nothing
+	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 421 || !strings.Contains(refusal(t, r).Message, "is Advertise set") {
+		t.Errorf("rows of an instance that advertises nothing: got %d", r.StatusCode)
+	}
 }
 
 func TestHandlerRestoring(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 	partitionHeader  = "Tidemark-Partition"
 	offsetHeader     = "Tidemark-Offset"
 	ownerHeader      = "Tidemark-Owner"
-	nextHeader       = "Tidemark-Next" // the first key beyond the limit, percent-encoded
+	nextHeader       = "Tidemark-Next" // the first key beyond the answer, percent-encoded
 )
 
 // A wireRow is one row between instances. JSON writes the bytes in base64.
@@ -40,10 +40,7 @@ type wireRow struct {
 	Error     *problem  `json:"error,omitempty"` // what ended the rows
 }
 
-var (
-	errMoving = errors.New("its partitions are moving: ask again")
-	errSilent = errors.New("its owner advertises no address: is Advertise set on every instance?")
-)
+var errMoving = errors.New("its partitions are moving: ask again")
 
 // peerClient gives up on instances that do not answer, but not on answers that
 // take their time.
@@ -88,8 +85,8 @@ func (p peer) one(ctx context.Context, partitions []int32, q url.Values) (topolo
 	return r, err
 }
 
-// rows yields the peer's rows, as cluster.all does. With a limit they are the
-// first ones by key. That it no longer has the partitions is an error.
+// rows yields the peer's rows by key, with a limit the first ones. That it no
+// longer has the partitions is an error.
 func (p peer) rows(ctx context.Context, partitions []int32, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
 	q := url.Values{"from": {string(from)}}
 	if to != nil {

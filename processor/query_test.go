@@ -2,7 +2,6 @@ package processor
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +125,7 @@ func (h *held) rows(_ context.Context, store string, from, to []byte) iter.Seq2[
 			return
 		}
 		slices.SortFunc(rows, func(a, b topology.Raw) int {
-			return cmp.Or(cmp.Compare(a.Partition, b.Partition), bytes.Compare(a.Key, b.Key))
+			return bytes.Compare(a.Key, b.Key)
 		})
 		for _, r := range rows {
 			if bytes.Compare(r.Key, from) >= 0 && (to == nil || bytes.Compare(r.Key, to) < 0) && !yield(r, nil) {

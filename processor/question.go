@@ -21,14 +21,14 @@ const (
 // A question is what a request asks of a table.
 type question struct {
 	table    string
-	hop      bool   // from another instance: in bytes, to be answered from here
-	local    bool   // to be answered from here
-	anywhere bool   // by another instance: in whichever partition the key is
-	watch    bool   // what matches now, and then every change
-	key      []byte // nil: of a range
-	windows  string // the key whose windows the range is
-	from, to []byte // the range; a nil to has no end
-	limit    int    // 0: without
+	hop      bool    // from another instance: in bytes, to be answered from here
+	local    bool    // to be answered from here
+	anywhere bool    // by another instance: in whichever partition the key is
+	watch    bool    // what matches now, and then every change
+	key      []byte  // nil: of a range
+	windows  *string // the key whose windows the range is, if there is no row of key
+	from, to []byte  // the range; a nil to has no end
+	limit    int     // 0: without
 }
 
 // question reads the query of a request. Path is the key that stands in the path,
@@ -67,9 +67,9 @@ func (h *handler) question(table string, r *http.Request, path *string) (questio
 	switch one, others := given.first("key", "watch"), given.first("prefix", "from", "to", "limit"); {
 	case given.has("key") && q.watch:
 		return q, errors.New("watch: it follows a table, not a key")
-	case q.windows != "" && given.has("prefix"):
+	case q.windows != nil && given.has("prefix"):
 		return q, errors.New("prefix: a key is given, too")
-	case (q.key != nil || q.watch) && others != "":
+	case (q.key != nil && q.windows == nil || q.watch) && others != "":
 		return q, fmt.Errorf("%s: it is for a range of rows, and does not go with %s", others, one)
 	}
 	return q, h.readRange(&q, given)
@@ -96,7 +96,9 @@ func (h *handler) hopQuestion(q question, given parameters) (question, error) {
 	return q, nil
 }
 
-// readKey reads a key: of a row, or, in a windowed table, of all its windows.
+// readKey reads a key: of a row, or, in a windowed table, of all its windows. There
+// "customer:1" may be either: it is a row's if there is such a row. What restricts
+// windows makes it that of windows.
 func (h *handler) readKey(q *question, given parameters) error {
 	since, until, err := given.times()
 	if err != nil {
@@ -113,14 +115,23 @@ func (h *handler) readKey(q *question, given parameters) error {
 		return nil
 	}
 	text := given["key"]
-	if bounded == "" {
-		if q.key, err = h.key(q.table, text); err == nil || !windowed {
-			return err
-		}
-		q.key = nil
+	if !windowed {
+		q.key, err = h.key(q.table, text)
+		return err
 	}
-	q.windows = text
+	if given.first("since", "until", "from", "to") == "" {
+		if q.key, err = h.key(q.table, text); err != nil {
+			q.key = nil
+		}
+	}
 	q.from, q.to, err = h.topology.Windows(q.table, text, since, until)
+	switch {
+	case err == nil:
+		q.windows = &text
+	case q.key != nil: // of a key that is no text, as 7:2026-11-25T08:00:00Z
+		q.from, q.to = nil, nil
+		return nil
+	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -93,7 +94,7 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	if err != nil {
 		return r, err
 	}
-	if owner := owners[r.Partition]; owner != p.config.Advertise || owner == "" && k.status() == Running {
+	if owner := owners[r.Partition]; owner != nobody && (owner != p.config.Advertise || owner == "" && k.status() == Running) {
 		return r, &ElsewhereError{Owner: owner}
 	}
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
@@ -139,9 +140,8 @@ func (k *kept) restoring() error {
 	return fmt.Errorf("%w: partition %d is being opened", ErrRestoring, k.partition)
 }
 
-// rows yields this instance's committed rows with from <= key < to, partition by
-// partition, in order within one. A nil to has no end. Partitions that are still
-// being restored end it with ErrRestoring.
+// rows yields this instance's committed rows with from <= key < to by key. A nil
+// to has no end. Partitions that are still being restored end it with ErrRestoring.
 func (p *Processor) rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	if g := p.global(table); g != nil {
 		return g.all(ctx, from, to)
@@ -152,13 +152,20 @@ func (p *Processor) rows(ctx context.Context, table string, from, to []byte) ite
 			yield(topology.Raw{}, err)
 			return
 		}
+		var parts []iter.Seq2[topology.Raw, error]
 		for _, part := range k.parts() {
-			if _, ok := part.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok {
-				if err != nil {
-					yield(topology.Raw{}, err)
-				}
-				return
-			}
+			parts = append(parts, part.all(ctx, from, to))
+		}
+		byKey(parts)(yield)
+	}
+}
+
+// all is rows as an iterator.
+func (k *kept) all(ctx context.Context, from, to []byte) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		var err error
+		if _, ok := k.rows(ctx, from, to, func(r topology.Raw) bool { return yield(r, nil) }, &err); !ok && err != nil {
+			yield(topology.Raw{}, err)
 		}
 	}
 }
@@ -269,8 +276,11 @@ func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error
 	return err
 }
 
+// nobody owns a partition that is being handed over.
+const nobody = "nobody"
+
 // owners returns the addresses that the instances advertise, by partition of
-// the store's table; "" where none is advertised or nobody owns it.
+// the store's table; "" where none is advertised, nobody where no instance has it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
 	if p.global(table) != nil {
 		return nil, nil // everybody has it
@@ -283,7 +293,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
-	owners := make([]string, k.partitions)
+	owners := slices.Repeat([]string{nobody}, int(k.partitions))
 	for _, m := range g.Members {
 		s, a := said(m)
 		if s == nil || a == nil {

@@ -70,8 +70,9 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	switch {
 	case err != nil:
 		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
+	case q.key != nil && !h.answerRow(w, r, q):
+		h.answerRows(w, r, q)
 	case q.key != nil:
-		h.answerRow(w, r, q)
 	case q.watch && r.Method == http.MethodHead: // it would never end
 		h.cover(w, h.own(q.table))
 	case q.watch:
@@ -81,8 +82,9 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-// answerRow answers with a row's value.
-func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) {
+// answerRow answers with a row's value. It leaves it to others if there is no such
+// row and the key can be that of windows.
+func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) (answered bool) {
 	var raw topology.Raw
 	var err error
 	switch {
@@ -97,16 +99,19 @@ func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) 
 	default:
 		raw, err = h.get(r.Context(), q.table, q.key)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		writeProblem(w, h.problemOf(err))
-		return
+		return true
+	case raw.Value == nil && q.windows != nil:
+		return false
 	}
 	raw.Key = q.key
 	w.Header().Set(partitionHeader, strconv.Itoa(int(raw.Partition)))
 	w.Header().Set(offsetHeader, strconv.FormatInt(raw.Offset, 10))
 	if q.hop {
 		writeJSON(w, http.StatusOK, wire(raw))
-		return
+		return true
 	}
 	key, value, err := h.text(q.table, raw)
 	switch {
@@ -117,45 +122,82 @@ func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) 
 	default:
 		writeJSON(w, http.StatusOK, value)
 	}
+	return true
 }
 
-// answerRows answers with rows: to people the first ones by key, to another instance
-// all of them, as they lie.
+// answerSize is about how many bytes of rows an answer to people has at most, one
+// row in any case.
+const answerSize = 8 << 20
+
+// answerRows answers with rows: to people the first ones by key, as many as the
+// limit and answerSize allow, to another instance all of them, as they lie. What
+// people get is gathered first, so that an error is the answer's status, and where
+// to go on is its header; a peer only stops sending when it has sent enough.
 func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question) {
 	own := h.own(q.table)
 	h.cover(w, own)
-	if q.limit == 0 {
-		h.stream(w, r, q, h.local(r.Context(), q.table, own, q.from, q.to))
+	if q.hop {
+		h.stream(w, r, q, firstOf(h.local(r.Context(), q.table, own, q.from, q.to), q.limit))
 		return
 	}
-	var rows []topology.Raw
-	var err error
+	rows := h.ordered(r.Context(), q.table, q.from, q.to, q.limit+1)
 	if q.local {
-		rows, err = h.firstLocal(r.Context(), q.table, own, q.from, q.to, q.limit+1)
-	} else {
-		rows, err = h.first(r.Context(), q.table, q.from, q.to, q.limit+1)
+		rows = h.local(r.Context(), q.table, own, q.from, q.to)
 	}
+	found, next, err := gathered(rows, q.limit)
 	if err != nil {
 		writeProblem(w, h.problemOf(err))
 		return
 	}
-	if len(rows) == 0 && q.windows != "" && r.URL.Query().Get("from") == "" {
-		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no window of key %q there", q.table, q.windows)})
+	if len(found) == 0 && q.windows != nil && r.URL.Query().Get("from") == "" {
+		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no window of key %q there", q.table, *q.windows)})
 		return
 	}
-	if len(rows) > q.limit {
-		if next, _, err := h.text(q.table, rows[q.limit]); err == nil {
-			w.Header().Set(nextHeader, url.QueryEscape(next))
+	if next != nil {
+		var key string
+		if key, _, err = h.text(q.table, topology.Raw{Key: next.Key, Position: next.Position}); err == nil {
+			w.Header().Set(nextHeader, url.QueryEscape(key))
 		}
-		rows = rows[:q.limit]
 	}
 	h.stream(w, r, q, func(yield func(topology.Raw, error) bool) {
-		for _, row := range rows {
+		for _, row := range found {
 			if !yield(row, nil) {
 				return
 			}
 		}
+		if err != nil {
+			yield(topology.Raw{}, err)
+		}
 	})
+}
+
+// gathered returns the first rows, as many as limit and answerSize allow, and the
+// one behind them, if there is one.
+func gathered(rows iter.Seq2[topology.Raw, error], limit int) (found []topology.Raw, next *topology.Raw, err error) {
+	size := 0
+	for row, err := range rows {
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case len(found) == limit || size >= answerSize:
+			return found, &row, nil
+		}
+		found = append(found, row)
+		size += len(row.Key) + len(row.Value)
+	}
+	return found, nil, nil
+}
+
+// firstOf yields the first of some rows, all with a limit of 0.
+func firstOf(rows iter.Seq2[topology.Raw, error], limit int) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		n := 0
+		for row, err := range rows {
+			if n++; !yield(row, err) || err != nil || n == limit {
+				return
+			}
+		}
+	}
 }
 
 // answerChanges answers with rows and then changes, until the client goes or the

@@ -46,11 +46,16 @@ func formatWindowed(to, key, data []byte, size int64) []byte {
 // appendTimeText appends a time in RFC 3339, or in milliseconds since 1970 if its
 // year has not four digits.
 func appendTimeText(to []byte, millis int64) []byte {
-	t := time.UnixMilli(millis).UTC()
-	if y := t.Year(); y < 0 || y > 9999 {
+	if !isWritten(millis) {
 		return strconv.AppendInt(to, millis, 10)
 	}
-	return t.AppendFormat(to, time.RFC3339Nano)
+	return time.UnixMilli(millis).UTC().AppendFormat(to, time.RFC3339Nano)
+}
+
+// isWritten reports whether a time has four digits for its year.
+func isWritten(millis int64) bool {
+	year := time.UnixMilli(millis).UTC().Year()
+	return year >= 0 && year <= 9999
 }
 
 // parseWindowed returns the text of the key within that of a windowed key, and the
@@ -72,7 +77,8 @@ func parseWindowed(text string, size int64) (key string, start, end int64, err e
 	return "", 0, 0, errors.New("a window is missing: write KEY:START/END, with times in RFC 3339")
 }
 
-// cutTimeText cuts a time and what separates it off the end of a text.
+// cutTimeText cuts a time and what separates it off the end of a text. It reads what
+// appendTimeText writes, so that customer:1 has no time.
 func cutTimeText(text string, separator byte) (rest string, millis int64, ok bool) {
 	if strings.HasSuffix(text, "Z") {
 		const shortest, longest = len("2006-01-02T15:04:05Z"), len("2006-01-02T15:04:05.000Z")
@@ -92,7 +98,7 @@ func cutTimeText(text string, separator byte) (rest string, millis int64, ok boo
 		return "", 0, false
 	}
 	millis, err := strconv.ParseInt(text[at+1:], 10, 64)
-	return text[:max(at, 0)], millis, err == nil
+	return text[:at], millis, err == nil && !isWritten(millis)
 }
 
 // keyText writes a windowed key.

@@ -57,9 +57,12 @@ func (v *Snapshot) Has(key []byte) (bool, error) {
 	return err == nil, v.store.fault(err)
 }
 
-// page is how many rows are read at once: a reader that is slow to take them
-// does not keep the store from being closed.
-const page = 256
+// A reader takes pages of so many rows, or of so many bytes: one that is slow
+// does not keep the store from being closed, and one of large rows holds few.
+const (
+	pageRows  = 256
+	pageBytes = 256 << 10
+)
 
 // Rows yields the rows with from <= key < to, in order; a nil to has no end.
 // Key and Value are the caller's.
@@ -71,7 +74,7 @@ func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
 			r.Limit = rowKey(nil, to)
 		}
 		for {
-			rows, err := v.read(r)
+			rows, more, err := v.read(r)
 			for _, row := range rows {
 				if !yield(row, nil) {
 					return
@@ -80,7 +83,7 @@ func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
 			if err != nil {
 				yield(Row{}, err)
 			}
-			if err != nil || len(rows) < page {
+			if err != nil || !more {
 				return
 			}
 			last := rows[len(rows)-1].Key
@@ -89,21 +92,24 @@ func (v *Snapshot) Rows(from, to []byte) iter.Seq2[Row, error] {
 	}
 }
 
-func (v *Snapshot) read(r *util.Range) ([]Row, error) {
+// read returns the next page, and whether it has an end before that of the range.
+func (v *Snapshot) read(r *util.Range) (rows []Row, more bool, err error) {
 	v.store.life.RLock()
 	defer v.store.life.RUnlock()
 	if v.store.closed {
-		return nil, ErrClosed
+		return nil, false, ErrClosed
 	}
 	it := v.snap.NewIterator(r, nil)
 	defer it.Release()
-	var rows []Row
-	for len(rows) < page && it.Next() {
+	for size := 0; it.Next(); {
 		value, time, err := v.store.decode(append([]byte{}, it.Value()...), nil)
 		if err != nil {
-			return rows, err
+			return rows, false, err
 		}
 		rows = append(rows, Row{Key: append([]byte{}, it.Key()[1:]...), Value: value, Time: time})
+		if size += len(it.Key()) + len(value); len(rows) == pageRows || size >= pageBytes {
+			return rows, true, nil
+		}
 	}
-	return rows, v.store.fault(it.Error())
+	return rows, false, v.store.fault(it.Error())
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -426,4 +427,36 @@ func TestLockIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+// Rows of any size come once and in order, wherever a page of them ends.
+func TestSnapshotPages(t *testing.T) {
+	for _, c := range []struct{ rows, size int }{{256, 1}, {257, 1}, {1000, 1}, {3, 256 << 10}, {20, 100 << 10}, {3, 1 << 20}} {
+		s := open(t, t.TempDir())
+		value := strings.Repeat("x", c.size)
+		for i := range c.rows {
+			put(s, fmt.Sprintf("%04d", i), value)
+		}
+		if err := s.Commit(1); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := s.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for r, err := range snap.Rows(nil, nil) {
+			if err != nil || string(r.Key) != fmt.Sprintf("%04d", n) || len(r.Value) != c.size {
+				t.Fatalf("%d rows of %d: row %d is %q, %d bytes, %v", c.rows, c.size, n, r.Key, len(r.Value), err)
+			}
+			n++
+		}
+		if n != c.rows {
+			t.Errorf("%d rows of %d: got %d", c.rows, c.size, n)
+		}
+		snap.Release()
+		if err := s.Close(false); err != nil {
+			t.Error(err)
+		}
+	}
 }
