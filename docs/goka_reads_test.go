@@ -2,12 +2,15 @@ package docs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +27,19 @@ import (
 const patience = 30 * time.Second
 
 // A gokaView follows a table, and a goka processor joins it.
-func TestGokaReadsATable(t *testing.T) {
-	m := startMiniGroup(t)
+func TestGokaReadsATable(t *testing.T) { gokaReadsATable(startMiniGroup(t, embeddedKafka(t))) }
+
+// The same with a real Kafka, whose topics of these names are deleted.
+func TestIntegrationGokaReadsATable(t *testing.T) {
+	brokers := os.Getenv("TIDEMARK_BROKERS")
+	if brokers == "" {
+		t.Skip("TIDEMARK_BROKERS is not set")
+	}
+	gokaReadsATable(startMiniGroup(t, strings.Split(brokers, ",")))
+}
+
+func gokaReadsATable(m *miniGroup) {
+	t := m.T
 	m.click("ann", 3)
 	m.click("bob", 1)
 	m.abort("ann", 99)
@@ -76,7 +90,7 @@ func TestGokaReadsATable(t *testing.T) {
 // Without tableTopics a view has the rows, but does not know that it has them
 // all until each partition changes again: it waits for the transaction's marker.
 func TestGokaWaitsForAMarker(t *testing.T) {
-	m := startMiniGroup(t)
+	m := startMiniGroup(t, embeddedKafka(t))
 	m.click("ann", 3)
 	view, err := goka.NewView(m.brokers, "mini-group-clicks-table", gokaCodec[int64]{codec.Int64{}}, goka.WithViewHasher(newMurmur2),
 		goka.WithViewStorageBuilder(storage.MemoryBuilder()))
@@ -117,32 +131,28 @@ type miniGroup struct {
 	deadline time.Time
 }
 
-func startMiniGroup(t *testing.T) *miniGroup {
-	log.SetOutput(io.Discard) // goka's
-	goka.ReplaceGlobalConfig(goka.DefaultConfig())
+func embeddedKafka(t *testing.T) []string {
 	ctx, end := context.WithCancel(context.Background())
 	t.Cleanup(end) // after what runs on it
 	flags, err := embedded.Start(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return []string{flags["brokers"]}
+}
+
+func startMiniGroup(t *testing.T, brokers []string) *miniGroup {
+	log.SetOutput(io.Discard) // goka's
+	goka.ReplaceGlobalConfig(goka.DefaultConfig())
 	cfg := sarama.NewConfig()
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
-	m := &miniGroup{T: t, brokers: []string{flags["brokers"]}, deadline: time.Now().Add(patience)}
+	m := &miniGroup{T: t, brokers: brokers, deadline: time.Now().Add(patience)}
+	var err error
 	if m.client, err = sarama.NewClient(m.brokers, cfg); err != nil {
 		t.Fatal(err)
 	}
-	admin, err := sarama.NewClusterAdminFromClient(m.client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { admin.Close() })
-	for _, name := range []string{"user-click", "click-counts", "user-page", "page-counts"} {
-		if err := admin.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 4, ReplicationFactor: 1}, false); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.createTopics("user-click", "click-counts", "user-page", "page-counts")
 	topo, err := gokaCounter()
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +167,38 @@ func startMiniGroup(t *testing.T) *miniGroup {
 	}
 	m.view = processor.Query(p, clickCount)
 	return m
+}
+
+// createTopics creates topics, and deletes first what an earlier test has left.
+func (m *miniGroup) createTopics(names ...string) {
+	m.Helper()
+	admin, err := sarama.NewClusterAdminFromClient(m.client)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.Cleanup(func() { admin.Close() })
+	for _, group := range []string{"mini-group-clicks", "pages"} {
+		if err := admin.DeleteConsumerGroup(group); err != nil && !errors.Is(err, sarama.ErrGroupIDNotFound) {
+			m.Fatal(err)
+		}
+	}
+	for _, name := range append(names, "mini-group-clicks-table") {
+		if err := admin.DeleteTopic(name); err != nil && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			m.Fatal(err)
+		}
+	}
+	for _, name := range names {
+		for { // a topic that is being deleted is there for a while
+			err := admin.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 4, ReplicationFactor: 1}, false)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+				m.Fatal(err)
+			}
+			m.tick(name + " to be deleted")
+		}
+	}
 }
 
 // run runs something until the end of the test.
