@@ -42,6 +42,8 @@ func gokaReadsATable(m *miniGroup) {
 	t := m.T
 	m.click("ann", 3)
 	m.click("bob", 1)
+	m.abort("ann", 98)
+	m.click(neighbour("ann"), 1)
 	m.abort("ann", 99)
 
 	joined := make(chan string, 100)
@@ -264,6 +266,16 @@ func (m *miniGroup) abort(key string, count int64) {
 	}
 	if err := producer.AbortTxn(); err != nil {
 		m.Fatal(err)
+	}
+}
+
+// neighbour returns another key of the same partition.
+func neighbour(key string) string {
+	for i := 0; ; i++ {
+		other := fmt.Sprint("key-", i)
+		if topology.Partition([]byte(other), 4) == topology.Partition([]byte(key), 4) {
+			return other
+		}
 	}
 }
 
