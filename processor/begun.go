@@ -37,17 +37,15 @@ func (t *task) checkBegun() error {
 		if other == t.group.Name || len(fresh) == 0 {
 			continue
 		}
-		var read string
-		_, err := t.committedOffsets(other, fresh, false, func(topic string, _ int32, _ marks) error {
-			read = topic
-			return nil
-		})
+		read, err := committedOffsets(t.session.ctx, t.client, other, fresh, false)
 		if err != nil {
 			return err
 		}
-		if read != "" {
-			return t.unknown(k, fmt.Sprintf("they are made of input %q as group %q has read it, of which group %q has no committed offset: were they two groups before the topology was changed?",
-				read, other, t.group.Name))
+		for _, c := range read {
+			if c.offset >= 0 {
+				return t.unknown(k, fmt.Sprintf("they are made of input %q as group %q has read it, of which group %q has no committed offset: were they two groups before the topology was changed?",
+					c.topic, other, t.group.Name))
+			}
 		}
 	}
 	return nil

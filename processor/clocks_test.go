@@ -102,6 +102,44 @@ func TestSetBackClocks(t *testing.T) {
 	})
 }
 
+// Setting clocks back asks where the coordinator is now, and ends with its context.
+func TestSetBackClocksOnAMovingCluster(t *testing.T) {
+	t.Parallel()
+	begun := func(t *testing.T) (*cluster, *instance) {
+		c := newCluster(t, 1)
+		c.create(left.Name, 1, nil)
+		c.create(right.Name, 1, nil)
+		c.produce(left.Name, minute(3), minute(1_000_000))
+		i := c.start(minuteTopology(t), nil)
+		c.drained("minute-minutes", left.Name)
+		if err := i.stop(); err != nil {
+			t.Fatal(err)
+		}
+		return c, i
+	}
+	for _, key := range []kmsg.Key{kmsg.OffsetFetch, kmsg.OffsetCommit} {
+		t.Run("moved/"+key.Name(), func(t *testing.T) {
+			c, i := begun(t)
+			moved := c.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotCoordinator, Count: 1})
+			if n, err := i.SetBackClocks(t.Context(), minute(4).Time); err != nil || n != 1 || moved.Hits() != 1 {
+				t.Errorf("%d, %v, want 1, after %d refusals", n, err, moved.Hits())
+			}
+		})
+		t.Run("silent/"+key.Name(), func(t *testing.T) {
+			c, i := begun(t)
+			hung := c.hang(key)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-hung
+				cancel()
+			}()
+			if n, err := i.SetBackClocks(ctx, minute(4).Time); !errors.Is(err, context.Canceled) || n != 0 {
+				t.Errorf("%d, %v", n, err)
+			}
+		})
+	}
+}
+
 // Clocks that the broker has no room for end the instance, with the cure.
 func TestClocksTooLarge(t *testing.T) {
 	t.Parallel()

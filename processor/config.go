@@ -76,10 +76,12 @@ type Config struct {
 	// Policies are for input that cannot be processed. They default to Fail.
 	Policies topology.Policies
 
-	// OnError decides what an error costs that no policy covers. It is called
-	// once for each error, but not for one that somebody has to mend: that ends the
-	// instance. Defaults to RestartTask for errors that pass by themselves, and to
-	// StopInstance for all others, such as a *topology.RecordError.
+	// OnError decides what ends because of an error that no policy covers. It is
+	// called once for each time that a group's work ends with an error, and not for
+	// errors of class setup, and of class lingering after StartTimeout: these end
+	// the instance. Defaults to RestartTask for the classes passing, lingering and
+	// store, and to StopInstance for record, such as a *topology.RecordError, and
+	// unknown. The classes are described in docs/design.md, "Errors".
 	OnError func(error) Answer
 
 	// Logger defaults to slog.Default().

@@ -5,19 +5,22 @@ import (
 	"fmt"
 
 	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// ask asks the group's coordinator something that may be asked twice: once more
-// where it is now, if it has moved or is lost. The client remembers the one that
-// it knew for ever.
+// ask asks the coordinator of the member's group, see askCoordinator.
 func (m *member) ask(ctx context.Context, request func(*sarama.Broker) (sarama.KError, error)) error {
-	return m.askOf(ctx, m.group.Name, request)
+	return askCoordinator(ctx, m.client, m.group.Name, request)
 }
 
-func (m *member) askOf(ctx context.Context, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
+// askCoordinator asks a group's coordinator something that may be asked twice: once
+// more where it is now, if it has moved or is lost. The client remembers the one
+// that it knew for ever.
+func askCoordinator(ctx context.Context, client sarama.Client, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
 	for again := true; ; again = false {
 		code, err := call(ctx, func() (sarama.KError, error) {
-			b, err := m.client.Coordinator(group)
+			b, err := client.Coordinator(group)
 			if err != nil {
 				return 0, err
 			}
@@ -41,15 +44,25 @@ func (m *member) askOf(ctx context.Context, group string, request func(*sarama.B
 		if !again {
 			return err
 		}
-		if _, err := call(ctx, func() (any, error) { return nil, m.client.RefreshCoordinator(group) }); err != nil {
+		if _, err := call(ctx, func() (any, error) { return nil, client.RefreshCoordinator(group) }); err != nil {
 			return err
 		}
 	}
 }
 
-// committedOffsets hands over what a group has committed of partitions. If only
-// what is stable is asked for, it may have to be asked again.
-func (s *session) committedOffsets(group string, topics map[string][]int32, stable bool, each func(topic string, p int32, m marks) error) (complete bool, err error) {
+// A committed is what a group has committed of a partition.
+type committed struct {
+	topic     string
+	partition int32
+	offset    int64 // -1 if nothing is
+	epoch     int32 // of the partition's leader
+	marks
+}
+
+// committedOffsets returns what a group has committed of partitions, by topic. If
+// only what is stable is asked for, and a transaction is open, the error is
+// sarama.ErrUnstableOffsetCommit.
+func committedOffsets(ctx context.Context, client sarama.Client, group string, topics map[string][]int32, stable bool) (all []committed, err error) {
 	req := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: group, RequireStable: stable}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
@@ -57,7 +70,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 		}
 	}
 	var resp *sarama.OffsetFetchResponse
-	err = s.askOf(s.ctx, group, func(b *sarama.Broker) (sarama.KError, error) {
+	err = askCoordinator(ctx, client, group, func(b *sarama.Broker) (sarama.KError, error) {
 		r, err := b.FetchOffset(req) // its own error: the call may be given up, and end later
 		if err != nil {
 			return 0, err
@@ -66,7 +79,7 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 		return r.Err, nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("offsets of group %q: %w", group, err)
+		return nil, fmt.Errorf("offsets of group %q: %w", group, err)
 	}
 	for topic, partitions := range topics {
 		for _, p := range partitions {
@@ -74,47 +87,27 @@ func (s *session) committedOffsets(group string, topics map[string][]int32, stab
 			switch {
 			case block == nil:
 				err = sarama.ErrIncompleteResponse
-			case block.Err == sarama.ErrUnstableOffsetCommit:
-				return false, nil
 			case block.Err != sarama.ErrNoError:
 				err = block.Err
-			case block.Offset >= 0:
-				err = each(topic, p, parseMetadata(block.Metadata))
 			}
 			if err != nil {
-				return false, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)
+				return nil, fmt.Errorf("offset of group %q of %s/%d: %w", group, topic, p, err)
 			}
+			all = append(all, committed{topic, p, block.Offset, block.LeaderEpoch, parseMetadata(block.Metadata)})
 		}
 	}
-	return true, nil
+	return all, nil
 }
 
-// committedIn hands over what the member's group has committed, -1 where
-// that is nothing, and the metadata of it.
-func (m *member) committedIn(ctx context.Context, topic string, partitions []int32, each func(partition int32, offset int64, metadata string)) error {
-	req := &sarama.OffsetFetchRequest{Version: 6, ConsumerGroup: m.group.Name}
-	for _, p := range partitions {
-		req.AddPartition(topic, p)
-	}
-	var resp *sarama.OffsetFetchResponse
-	err := m.ask(ctx, func(b *sarama.Broker) (code sarama.KError, err error) {
-		if resp, err = b.FetchOffset(req); err != nil {
-			return 0, err
+// inputPartitions returns the partitions of a group's inputs, by topic.
+func inputPartitions(ctx context.Context, client sarama.Client, g *topology.Group) (map[string][]int32, error) {
+	topics := map[string][]int32{}
+	for _, topic := range g.Inputs {
+		partitions, err := call(ctx, func() ([]int32, error) { return client.Partitions(topic) })
+		if err != nil {
+			return nil, fmt.Errorf("topic %q: %w", topic, err)
 		}
-		return resp.Err, nil
-	})
-	if err != nil {
-		return err
+		topics[topic] = partitions
 	}
-	for _, p := range partitions {
-		block := resp.GetBlock(topic, p)
-		switch {
-		case block == nil:
-			return sarama.ErrIncompleteResponse
-		case block.Err != sarama.ErrNoError:
-			return block.Err
-		}
-		each(p, block.Offset, block.Metadata)
-	}
-	return nil
+	return topics, nil
 }

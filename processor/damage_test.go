@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +177,19 @@ func TestDamageWhileRunning(t *testing.T) {
 			}
 			if !errors.Is(restoring, processor.ErrRestoring) {
 				c.t.Errorf("a lookup is answered with %v", restoring)
+			}
+		},
+		"another instance's lookup in all partitions": func(c *cluster, i *instance) {
+			status := http.StatusOK
+			for n := 0; n < 4000 && status == http.StatusOK; n += 10 {
+				req := httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://localhost/v1/tables/%s?anywhere=1&key=key-%04d", hellos.Name, n), nil)
+				req.Header.Set("Tidemark-Hop", "1")
+				w := httptest.NewRecorder()
+				i.Handler().ServeHTTP(w, req)
+				status = w.Code
+			}
+			if status != http.StatusServiceUnavailable {
+				c.t.Errorf("it is answered with %d", status)
 			}
 		},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -60,7 +61,7 @@ type verdict struct {
 	cure string // "" if the error's own text says it
 }
 
-const grants = "grant it to this user (see \"Permissions\" in the documents), or use another user"
+const grants = "grant what is missing (see \"Permissions\" in docs/cluster.md), or use another user"
 
 // verdicts are looked through from the top, as an error may wrap several.
 //
@@ -73,42 +74,41 @@ var verdicts = []verdict{
 	{store.ErrDamaged, storeError, ""}, // the store has noted it, and is wiped when it is opened
 
 	// The set-up.
-	{sarama.ErrTopicAuthorizationFailed, setupError, "the user may not read, write, describe or create the topic: " + grants},
+	{sarama.ErrTopicAuthorizationFailed, setupError, "the user lacks a right to the topic: to read, write, create or delete it, or to describe its configuration: " + grants},
 	{sarama.ErrGroupAuthorizationFailed, setupError, "the user may not read the consumer group: " + grants},
-	{sarama.ErrClusterAuthorizationFailed, setupError, "the user may not do that in the cluster: " + grants},
+	{sarama.ErrClusterAuthorizationFailed, setupError, "the user lacks a right to the cluster: " + grants},
 	{sarama.ErrTransactionalIDAuthorizationFailed, setupError, "the user may not write with the transactional id: " + grants},
 	{sarama.ErrSASLAuthenticationFailed, setupError, "are user, password and mechanism right?"},
-	{sarama.ErrUnsupportedSASLMechanism, setupError, "use a mechanism that the brokers have (sasl.enabled.mechanisms)"},
-	{sarama.ErrIllegalSASLState, setupError, "do the brokers want SASL on this listener?"},
+	{sarama.ErrUnsupportedSASLMechanism, setupError, "use one of the mechanisms in sasl.enabled.mechanisms of the brokers"},
+	{sarama.ErrIllegalSASLState, setupError, "does this listener of the brokers expect SASL?"},
 	{sarama.ErrSecurityDisabled, setupError, "the brokers have no authorizer"},
 	{sarama.ErrDelegationTokenExpired, setupError, "renew the delegation token"},
 	{sarama.ErrDelegationTokenNotFound, setupError, "is the delegation token right?"},
-	{sarama.ErrOffsetMetadataTooLarge, setupError, "the clocks of the task's windows, timers and joins are committed there, about 30 bytes for each store, and 25 for what is in it: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
-	{sarama.ErrInvalidCommitOffsetSize, setupError, "raise the brokers' message.max.bytes, which bounds what a commit of offsets may take"},
+	{sarama.ErrOffsetMetadataTooLarge, setupError, "it holds the clocks of the task's windows, timers and joins, and a note on each table: raise offset.metadata.max.bytes of the brokers, which is 4096 by default"},
+	{sarama.ErrInvalidCommitOffsetSize, setupError, "raise max.message.bytes of topic __consumer_offsets, which bounds the size of a commit"},
 	{sarama.ErrInvalidTransactionTimeout, setupError, fmt.Sprintf("raise transaction.max.timeout.ms of the brokers to %d at least", transactionTimeout.Milliseconds())},
 	{sarama.ErrInvalidSessionTimeout, setupError, "set SessionTimeout between group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers"},
 	{sarama.ErrGroupMaxSizeReached, setupError, "raise group.max.size of the brokers, or run fewer instances"},
 	{sarama.ErrInconsistentGroupProtocol, setupError, "does another program use this consumer group?"},
-	{sarama.ErrInvalidGroupId, setupError, "name the application otherwise"},
-	{sarama.ErrInvalidTopic, setupError, "name the topic as Kafka allows"},
+	{sarama.ErrInvalidGroupId, setupError, "choose another name for the application"},
+	{sarama.ErrInvalidTopic, setupError, "a name has up to 249 letters, digits, dots, underscores and hyphens"},
 	{sarama.ErrInvalidReplicationFactor, setupError, "is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?"},
 	{sarama.ErrInvalidPartitions, setupError, "choose another number of partitions"},
-	{sarama.ErrInvalidConfig, setupError, "do the brokers know these topic settings?"},
-	{sarama.ErrPolicyViolation, setupError, "create the topic yourself, as the brokers' policy wants it"},
+	{sarama.ErrInvalidConfig, setupError, "do the brokers know these topic settings, and allow the values?"},
+	{sarama.ErrPolicyViolation, setupError, "a policy of the brokers forbids it (create.topic.policy.class.name): create the topic yourself, as the policy wants it"},
 	{sarama.ErrInvalidRequiredAcks, setupError, "are these brokers Kafka's?"},
 	{sarama.ErrUnsupportedVersion, setupError, "Kafka 2.8 or later is needed"},
 	{sarama.ErrUnsupportedForMessageFormat, setupError, "set message.format.version of the topic to 0.11 or later"},
-	{sarama.ErrUnsupportedCompressionType, setupError, "set compression.type of the topic to producer"},
+	{sarama.ErrUnsupportedCompressionType, setupError, "use another compression, in compression.type of the topic and in Config.Kafka"},
 	{sarama.ErrInvalidRequest, setupError, "are these brokers Kafka's, and 2.8 or later?"},
 
 	// A record.
 	{sarama.ErrMessageSizeTooLarge, recordError, "raise max.message.bytes of the topic"},
 	{sarama.ErrMessageSetSizeTooLarge, recordError, "raise segment.bytes of the topic"},
-	{sarama.ErrInvalidTimestamp, recordError, "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"},
-	{sarama.ErrInvalidRecord, recordError, ""},
+	{sarama.ErrInvalidTimestamp, recordError, "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic (before Kafka 3.6 message.timestamp.difference.max.ms)"},
+	{sarama.ErrInvalidRecord, recordError, "does the record have no key, and the topic cleanup.policy=compact?"},
 
 	// What may pass.
-	{sarama.ErrFencedInstancedId, lingering, "does another process run with a copy of the state directory?"}, // or a late request of ours, see mustEnd
 	{sarama.ErrUnknownTopicOrPartition, lingering, "was the topic deleted?"},
 	{txn.ErrUnknownTopicID, lingering, "was the topic deleted?"},
 	{txn.ErrInconsistentTopicID, lingering, "was the topic made anew?"},
@@ -207,6 +207,8 @@ func classify(err error) (class, string) {
 		return recordError, ""
 	case as[*staleError](err):
 		return passing, ""
+	case as[*net.OpError](err) && errors.Is(err, fs.ErrPermission):
+		return passing, "does a firewall forbid the connection?"
 	case as[sarama.PacketDecodingError](err):
 		return lingering, "are these brokers Kafka's, and 2.8 or later?"
 	case as[*tls.CertificateVerificationError](err), as[tls.RecordHeaderError](err):

@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/IBM/sarama"
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -92,6 +96,8 @@ func TestClassify(t *testing.T) {
 		{&topology.RefusedError{Err: io.EOF}, "setup"},
 		{io.EOF, "passing"},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "passing"},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPERM)}, "passing"},
+		{&os.PathError{Op: "open", Err: syscall.EPERM}, "setup"},
 		{&net.DNSError{Name: "nowhere"}, "passing"},
 		{context.DeadlineExceeded, "passing"},
 		{syscall.ENOSPC, "passing"},
@@ -218,4 +224,45 @@ func TestUnknownCode(t *testing.T) {
 	if got := i.failed(); !strings.Contains(got, "12345") {
 		t.Errorf("error %q", got)
 	}
+}
+
+// docs/design.md describes the classes, with examples that are in them.
+func TestErrorClassesAreDescribed(t *testing.T) {
+	text, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(text), "| class | what it is | what happens | examples |\n| --- | --- | --- | --- |\n")
+	if !ok {
+		t.Fatal("there is no such table in docs/design.md")
+	}
+	var described []string
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 {
+			break
+		}
+		class := strings.TrimSpace(cells[1])
+		described = append(described, class)
+		for _, name := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(cells[4], -1) {
+			code := codeNamed(name[1])
+			if got, _ := processor.Classify(sarama.KError(code)); code == 0 || got != class {
+				t.Errorf("%s, code %d, is %s, and described as %s", name[1], code, got, class)
+			}
+		}
+	}
+	slices.Sort(described)
+	if diff := cmp.Diff(processor.ClassNames(), described); diff != "" {
+		t.Errorf("classes (-there +described):\n%s", diff)
+	}
+}
+
+// codeNamed returns the number of a code of Kafka's, 0 if there is none.
+func codeNamed(name string) int16 {
+	for code := int16(-1); code < 200; code++ {
+		if e := kerr.TypedErrorForCode(code); e != nil && e.Message == name && e.Code == code {
+			return code
+		}
+	}
+	return 0
 }

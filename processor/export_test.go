@@ -3,6 +3,7 @@ package processor
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -20,6 +21,9 @@ func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.R
 func (p *Processor) Purge() error {
 	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once(context.Background())
 }
+
+// ClassNames returns the names of all classes, sorted.
+func ClassNames() []string { return slices.Sorted(slices.Values(classNames[:])) }
 
 // Classify returns the name of an error's class, and the cure.
 func Classify(err error) (string, string) {

@@ -71,6 +71,9 @@ func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
 			p.waits.clear(at, "")
 			return client, nil
 		}
+		if c, _ := classify(err); c == setupError {
+			return nil, fmt.Errorf("%s: %w", at, cured(sentence{err}))
+		}
 		if budget.Err() == nil {
 			last = explain(err)
 			p.waits.set(at, "", last)

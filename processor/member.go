@@ -28,10 +28,10 @@ type member struct {
 	turn       atomic.Uint32 // of records without a key
 	lingers    lingers
 	holds      holds
-	fenced     time.Time    // as a static member, when last
-	asked      atomic.Bool  // to be a member of the group
-	strayed    atomic.Bool  // keys are known to stray
-	together   atomic.Int64 // when they were known not to, in ms since 1970
+	fenced     time.Time   // as a static member, when last
+	asked      atomic.Bool // to be a member of the group
+	strayed    atomic.Bool // keys are known to stray
+	called     rollCall
 }
 
 func newMember(p *Processor, g *topology.Group) *member {

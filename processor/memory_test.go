@@ -23,7 +23,7 @@ func TestMemoryOfLargeEffects(t *testing.T) {
 		group   string
 		most    uint64 // bytes
 	}{
-		{"hopping", 60, func(b *topology.Builder) {
+		{"hopping", 24, func(b *topology.Builder) {
 			topology.Count(topology.Window(topology.Consume(b, in), topology.Hopping{Size: 2 * time.Hour, Advance: time.Second}),
 				topology.Store[topology.Windowed[string], int64]{Name: "counts", TTL: 4 * time.Hour})
 		}, "large-counts", 150 << 20},

@@ -128,18 +128,17 @@ func (p *Processor) prepare(ctx context.Context) error {
 	last := errors.New("no answer from Kafka: is a broker down?")
 	p.waits.expect(what, "", last.Error())
 	for ctx.Err() == nil {
-		ready, err := call(budget, p.prepareTopics)
-		var final *startError
-		switch {
+		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
+		switch c, _ := classify(err); {
 		case err == nil:
 			p.waits.clear(what, "")
 			p.topics = ready
 			return nil
-		case errors.As(err, &final):
-			return err
+		case c == setupError:
+			return cured(err)
 		case budget.Err() == nil:
-			last = err
-			p.waits.set(what, "", err)
+			last = cured(err)
+			p.waits.set(what, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)

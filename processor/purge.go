@@ -33,7 +33,7 @@ func (p *Processor) purge(ctx context.Context) {
 	}
 	for sleep(ctx, purgeInterval) == nil {
 		if err := u.once(ctx); ctx.Err() == nil {
-			u.say(err)
+			u.say(cured(err))
 		}
 	}
 }
@@ -113,13 +113,14 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 		return nil, nil
 	}
 	for i, m := range readers {
-		err := m.committedIn(ctx, topic, slices.Collect(maps.Keys(offsets)), func(partition int32, offset int64, _ string) {
-			if i == 0 || offset < offsets[partition] {
-				offsets[partition] = offset
-			}
-		})
+		read, err := committedOffsets(ctx, m.client, m.group.Name, map[string][]int32{topic: slices.Collect(maps.Keys(offsets))}, false)
 		if err != nil {
-			return nil, fmt.Errorf("offsets of group %s: %w", m.group.Name, err)
+			return nil, err
+		}
+		for _, c := range read {
+			if i == 0 || c.offset < offsets[c.partition] {
+				offsets[c.partition] = c.offset
+			}
 		}
 	}
 	return offsets, nil

@@ -135,7 +135,7 @@ func (r *rebuild) write(rows []topology.Raw, stale [][]byte, last bool) error {
 // sweep deletes what the target holds of the partition and the table does not, and
 // what is no row of the table at all. It needs to know whose a key is.
 func (r *rebuild) sweep(snap *store.Snapshot) error {
-	stray, err := r.strays(r.ctx, 0)
+	stray, err := r.strays(r.ctx)
 	if err != nil {
 		return err
 	}

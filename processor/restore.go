@@ -124,7 +124,7 @@ func (k *kept) options() store.Options {
 	return store.Options{
 		EveryChange: k.EveryChange, Ordered: k.Ordered,
 		Deadline: k.Deadline, DeadlineName: k.DeadlineName, DeadlineByKey: k.DeadlineByKey,
-		Damaged: func(err error) { k.fail(fmt.Errorf("store %s: %w", k, err)) }, // the next session wipes it
+		Failed: func(err error) { k.fail(fmt.Errorf("store %s: %w", k, err)) }, // the next session wipes it
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *Processor) SetBackClocks(ctx context.Context, to time.Time) (changed in
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	for _, g := range p.topology.Groups() {
-		n, err := setBackGroup(client, g, to)
+		n, err := setBackGroup(ctx, client, g, to)
 		if changed += n; err != nil {
 			return changed, fmt.Errorf("group %q: %w", g.Name, err)
 		}
@@ -31,56 +31,57 @@ func (p *Processor) SetBackClocks(ctx context.Context, to time.Time) (changed in
 }
 
 // setBackGroup commits what is committed of a group, with other clocks.
-func setBackGroup(client sarama.Client, g *topology.Group, to time.Time) (changed int, err error) {
-	coordinator, err := client.Coordinator(g.Name)
+func setBackGroup(ctx context.Context, client sarama.Client, g *topology.Group, to time.Time) (changed int, err error) {
+	inputs, err := inputPartitions(ctx, client, g)
 	if err != nil {
 		return 0, err
 	}
-	fetch := &sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: g.Name, RequireStable: true}
-	for _, topic := range g.Inputs {
-		partitions, err := client.Partitions(topic)
+	all, err := committedOffsets(ctx, client, g.Name, inputs, true)
+	if err != nil {
+		return 0, inUse(err)
+	}
+	req := &sarama.OffsetCommitRequest{Version: 7, ConsumerGroup: g.Name, ConsumerGroupGeneration: sarama.GroupGenerationUndefined}
+	for _, c := range all {
+		back, err := topology.SetBack(c.clocks, to)
 		if err != nil {
-			return 0, fmt.Errorf("topic %q: %w", topic, err)
+			return 0, fmt.Errorf("offset of %s/%d: %w", c.topic, c.partition, err)
 		}
-		for _, n := range partitions {
-			fetch.AddPartition(topic, n)
+		if back == c.clocks {
+			continue
 		}
-	}
-	found, err := coordinator.FetchOffset(fetch)
-	if err != nil {
-		return 0, err
-	}
-	commit := &sarama.OffsetCommitRequest{Version: 7, ConsumerGroup: g.Name, ConsumerGroupGeneration: sarama.GroupGenerationUndefined}
-	for topic, blocks := range found.Blocks {
-		for n, block := range blocks {
-			if block.Err != sarama.ErrNoError {
-				return 0, fmt.Errorf("offset of %s/%d: %w", topic, n, block.Err)
-			}
-			m := parseMetadata(block.Metadata)
-			back, err := topology.SetBack(m.clocks, to)
-			if err != nil {
-				return 0, fmt.Errorf("offset of %s/%d: %w", topic, n, err)
-			}
-			if back != m.clocks {
-				m.clocks = back
-				commit.AddBlockWithLeaderEpoch(topic, n, block.Offset, block.LeaderEpoch, 0, *m.metadata())
-				changed++
-			}
-		}
+		c.clocks = back
+		req.AddBlockWithLeaderEpoch(c.topic, c.partition, c.offset, c.epoch, 0, *c.metadata())
+		changed++
 	}
 	if changed == 0 {
 		return 0, nil
 	}
-	answer, err := coordinator.CommitOffset(commit)
-	if err != nil {
-		return 0, err
-	}
-	for _, errs := range answer.Errors {
-		for _, err := range errs {
-			if err != sarama.ErrNoError {
-				return 0, fmt.Errorf("%w: does an instance still run, or has one been killed less than a session timeout ago?", err)
+	err = askCoordinator(ctx, client, g.Name, func(b *sarama.Broker) (sarama.KError, error) {
+		answer, err := b.CommitOffset(req)
+		if err != nil {
+			return 0, err
+		}
+		for _, codes := range answer.Errors {
+			for _, code := range codes {
+				if code != sarama.ErrNoError {
+					return code, nil
+				}
 			}
 		}
+		return 0, nil
+	})
+	if err != nil {
+		return 0, inUse(err)
 	}
 	return changed, nil
+}
+
+// inUse names the usual cause of what a group refuses, or what helps.
+func inUse(err error) error {
+	for _, code := range []error{sarama.ErrUnstableOffsetCommit, sarama.ErrUnknownMemberId, sarama.ErrIllegalGeneration, sarama.ErrRebalanceInProgress} {
+		if errors.Is(err, code) {
+			return fmt.Errorf("%w: does an instance still run, or has one been killed less than a session timeout ago?", err)
+		}
+	}
+	return cured(err)
 }

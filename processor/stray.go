@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/topology"
@@ -17,40 +17,48 @@ import (
 // row is absent which lies elsewhere. So a task that has seen such a key says it
 // in the metadata of its committed offsets, in the transaction of the row itself.
 
-const (
-	strayMark = "tidemark-stray"
-	strayAge  = time.Second // how old the answer can be that no key strays
-)
+const strayMark = "tidemark-stray"
+
+// A roll call is when Kafka was asked last, and knew of no key that strays. Its
+// lock is held while it is asked.
+type rollCall struct {
+	sync.Mutex
+	asked time.Time
+}
 
 // noteStray notes that keys of the group stray, from now on. It tells whether
 // that is news to this process.
 func (m *member) noteStray() bool { return !m.strayed.Swap(true) }
 
-// strays tells whether keys of the group are known to stray, as of some time ago
-// at most: it asks Kafka what the tasks of all instances have noted.
-func (m *member) strays(ctx context.Context, age time.Duration) (bool, error) {
+// strays tells whether keys of the group are known to stray: it asks Kafka what
+// the tasks of all instances have noted. Those who ask at once share one answer,
+// which is of a time after each of them has asked.
+func (m *member) strays(ctx context.Context) (bool, error) {
 	if m.strayed.Load() {
 		return true, nil
 	}
-	now := time.Now()
-	if now.Sub(time.UnixMilli(m.together.Load())) < age {
-		return false, nil
+	came := time.Now()
+	m.called.Lock()
+	defer m.called.Unlock()
+	if m.strayed.Load() || m.called.asked.After(came) {
+		return m.strayed.Load(), nil
 	}
+	now, inputs := time.Now(), map[string][]int32{}
 	for _, topic := range m.group.Inputs {
-		var partitions []int32
 		for p := range m.topics.partitions[topic] {
-			partitions = append(partitions, p)
-		}
-		err := m.committedIn(ctx, topic, partitions, func(_ int32, _ int64, metadata string) {
-			if slices.Contains(strings.Fields(metadata), strayMark) {
-				m.noteStray()
-			}
-		})
-		if err != nil {
-			return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
+			inputs[topic] = append(inputs[topic], p)
 		}
 	}
-	m.together.Store(now.UnixMilli())
+	all, err := committedOffsets(ctx, m.client, m.group.Name, inputs, false)
+	if err != nil {
+		return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
+	}
+	for _, c := range all {
+		if c.strays {
+			m.noteStray()
+		}
+	}
+	m.called.asked = now
 	return m.strayed.Load(), nil
 }
 
@@ -63,7 +71,7 @@ func (p *Processor) strays(ctx context.Context, table string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return k.strays(ctx, strayAge)
+	return k.strays(ctx)
 }
 
 // anywhere returns a row from whichever of this instance's partitions it is in,

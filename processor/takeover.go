@@ -1,9 +1,13 @@
 package processor
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/txn"
 )
@@ -87,31 +91,15 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 		if !s.keep(fresh, topics) {
 			return nil, nil
 		}
-		legacies := map[int32]legacy{}
-		owners := map[int32]string{}
-		see := func(topic string, p int32, m marks) error {
-			l := legacies[p]
-			l.begun = append(l.begun, topic)
-			l.own = l.own || m.owner != "" && m.owner == s.owner()
-			if m.clocks != "" {
-				l.clocks = m.clocks
-			}
-			if m.tables != "" {
-				l.tables = m.tables
-			}
-			legacies[p] = l
-			if m.owner != "" {
-				owners[p] = m.owner
-			}
-			return nil
-		}
-		stable, err := s.committedOffsets(s.group.Name, topics, true, see)
-		if err == nil && !stable {
-			_, err = s.committedOffsets(s.group.Name, topics, false, see) // of before the open transactions
+		left, err := committedOffsets(s.ctx, s.client, s.group.Name, topics, true)
+		stable := !errors.Is(err, sarama.ErrUnstableOffsetCommit)
+		if !stable {
+			left, err = committedOffsets(s.ctx, s.client, s.group.Name, topics, false) // of before the open transactions
 		}
 		if err != nil {
 			return nil, err
 		}
+		legacies, owners := s.legacies(left)
 		succeeded, err := s.succeed(owners, done, stable)
 		if err != nil || stable && succeeded {
 			return legacies, err
@@ -121,6 +109,25 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 			return nil, err
 		}
 	}
+}
+
+// legacies returns what last owners have left, and who they are.
+func (s *session) legacies(left []committed) (map[int32]legacy, map[int32]string) {
+	legacies, owners := map[int32]legacy{}, map[int32]string{}
+	for _, c := range left {
+		if c.offset < 0 {
+			continue
+		}
+		l := legacies[c.partition]
+		l.begun = append(l.begun, c.topic)
+		l.own = l.own || c.owner != "" && c.owner == s.owner()
+		l.clocks, l.tables = cmp.Or(c.clocks, l.clocks), cmp.Or(c.tables, l.tables)
+		legacies[c.partition] = l
+		if c.owner != "" {
+			owners[c.partition] = c.owner
+		}
+	}
+	return legacies, owners
 }
 
 // keep leaves partitions out that are not the session's any more, and tells whether

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -26,7 +27,7 @@ type topics struct {
 // that are tidemark's: repartition topics and changelogs. It does so once, before
 // any task: goka would have each of its processors do it, and all but the first
 // would fail.
-func (p *Processor) prepareTopics() (ready topics, err error) {
+func (p *Processor) prepareTopics(ctx context.Context) (ready topics, err error) {
 	if err := p.client.RefreshMetadata(); err != nil {
 		return ready, fmt.Errorf("metadata: %w", explain(err))
 	}
@@ -48,7 +49,7 @@ func (p *Processor) prepareTopics() (ready topics, err error) {
 	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
 	wrong := p.strangeTopics()
 	for _, r := range p.topology.Repartitions() {
-		wrong = append(wrong, p.ensureRepartition(admin, r.Topic, partitions[r.Topic]))
+		wrong = append(wrong, p.ensureRepartition(ctx, admin, r.Topic, partitions[r.Topic]))
 	}
 	for _, g := range p.topology.Groups() {
 		for _, s := range g.Stores {
@@ -118,7 +119,7 @@ func (p *Processor) knows(topic string) bool {
 
 // ensureRepartition creates a topic for records to go through, if it does not
 // exist: they stay until they are committed, see purge.
-func (p *Processor) ensureRepartition(admin sarama.ClusterAdmin, topic string, partitions int32) error {
+func (p *Processor) ensureRepartition(ctx context.Context, admin sarama.ClusterAdmin, topic string, partitions int32) error {
 	there := p.knows(topic)
 	settings := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 	if p.config.topicSettings(topic, nil)["segment.bytes"] == "" {
@@ -128,7 +129,7 @@ func (p *Processor) ensureRepartition(admin sarama.ClusterAdmin, topic string, p
 		return err
 	}
 	if there {
-		if err := p.checkOwned(topic); err != nil {
+		if err := p.checkOwned(ctx, topic); err != nil {
 			return err
 		}
 	}

@@ -63,7 +63,7 @@ func (p *Processor) strangeTopics() (wrong []error) {
 // checkOwned refuses a repartition topic that is somebody else's: one with records
 // of before the application's first start. What one application has read there
 // would be deleted before the other reads it, and both would read all of it.
-func (p *Processor) checkOwned(topic string) error {
+func (p *Processor) checkOwned(ctx context.Context, topic string) error {
 	partitions, err := p.client.Partitions(topic)
 	if err != nil {
 		return fmt.Errorf("topic %q: %w", topic, err)
@@ -80,7 +80,7 @@ func (p *Processor) checkOwned(topic string) error {
 		return nil
 	}
 	for _, g := range p.topology.Groups() {
-		begun, err := p.hasCommitted(g)
+		begun, err := p.hasCommitted(ctx, g)
 		if err != nil || begun {
 			return err
 		}
@@ -91,17 +91,14 @@ func (p *Processor) checkOwned(topic string) error {
 
 // hasCommitted tells whether a group has committed anything of its inputs: it does
 // so before its first record.
-func (p *Processor) hasCommitted(g *topology.Group) (begun bool, err error) {
-	m := &member{Processor: p, group: g}
-	for _, topic := range g.Inputs {
-		partitions, err := p.client.Partitions(topic)
-		if err != nil {
-			return false, fmt.Errorf("topic %q: %w", topic, err)
-		}
-		err = m.committedIn(context.Background(), topic, partitions, func(_ int32, offset int64, _ string) { begun = begun || offset >= 0 })
-		if err != nil && !errors.Is(err, sarama.ErrGroupIDNotFound) {
-			return false, fmt.Errorf("offsets of group %s: %w", g.Name, err)
-		}
+func (p *Processor) hasCommitted(ctx context.Context, g *topology.Group) (bool, error) {
+	inputs, err := inputPartitions(ctx, p.client, g)
+	if err != nil {
+		return false, err
 	}
-	return begun, nil
+	all, err := committedOffsets(ctx, p.client, g.Name, inputs, false)
+	if errors.Is(err, sarama.ErrGroupIDNotFound) {
+		return false, nil
+	}
+	return slices.ContainsFunc(all, func(c committed) bool { return c.offset >= 0 }), err
 }

@@ -283,7 +283,7 @@ func (b *Builder) checkCycles(parts []*part) (errs []error) {
 	for _, p := range parts {
 		for _, in := range p.inputs {
 			for _, pub := range b.publishes {
-				if p.nodes[pub.node] && slices.Contains(pub.node.upTo(), in.node) {
+				if p.nodes[pub.node] && slices.Contains(pub.upTo(), in.node) {
 					leads[in.topic] = append(leads[in.topic], pub.topic)
 				}
 			}

@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 const (
 	cacheBytes = 4 << 20
@@ -43,6 +46,9 @@ func (s *Store) wait() error {
 func (s *Store) save(o *overlay, stale map[string]struct{}, position int64) {
 	order, err := s.write(o, stale, position)
 	err = s.fault(err)
+	if err != nil && !errors.Is(err, ErrDamaged) && s.options.Failed != nil {
+		s.options.Failed(fmt.Errorf("writing to LevelDB: %w", err))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(s.saved)

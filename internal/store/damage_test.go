@@ -133,7 +133,7 @@ func harm(t *testing.T, from string, h damage.Harm, held history) (outcome strin
 	damaged := false // as far as is known
 	for range 3 {
 		told := 0
-		s, wiped, err := store.Open(dir, store.Options{Ordered: true, Damaged: func(error) { told++ }}, fits)
+		s, wiped, err := store.Open(dir, store.Options{Ordered: true, Failed: func(error) { told++ }}, fits)
 		if err != nil {
 			return "", err
 		}
@@ -322,7 +322,7 @@ func TestDamageWhileOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told atomic.Pointer[error]
-			s, wiped, err := store.Open(dir, store.Options{Ordered: true, Damaged: func(err error) { told.Store(&err) }}, fits)
+			s, wiped, err := store.Open(dir, store.Options{Ordered: true, Failed: func(err error) { told.Store(&err) }}, fits)
 			if err != nil || wiped != "" {
 				t.Fatal(err, wiped)
 			}

@@ -39,8 +39,8 @@ func (s *Store) fault(err error) error {
 	err = classify(err)
 	if damage := err; errors.Is(err, ErrDamaged) && s.harmed.CompareAndSwap(nil, &damage) {
 		err = errors.Join(err, noteDamage(s.dir, err))
-		if s.options.Damaged != nil {
-			s.options.Damaged(err)
+		if s.options.Failed != nil {
+			s.options.Failed(err)
 		}
 	}
 	return err

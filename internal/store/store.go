@@ -94,9 +94,10 @@ type Options struct {
 	// that was left with another one indexes its rows anew when it is opened.
 	DeadlineName string
 
-	// Damaged is told of damage that is found while the store is open, once, by
-	// whichever goroutine finds it. Nil is for nobody.
-	Damaged func(error)
+	// Failed is told of damage that is found while the store is open, once, and of a
+	// batch that cannot be written, for which nobody may be waiting. It is called by
+	// whoever meets the error, and must not call the store.
+	Failed func(error)
 }
 
 // Open opens the store in a directory, which it creates. A store whose files
