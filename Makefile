@@ -5,28 +5,37 @@
 
 LINT_VERSION = v2.15.0
 
-.PHONY: build test integration crash crash-short bench lint
+.PHONY: help build check test integration crash crash-short bench lint
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 build: ## bin/hello
 	go build -o bin/hello ./cmd/hello
 
+check: ## what every change has to pass: vet, lint and test
+	go vet ./...
+	$(MAKE) lint
+	$(MAKE) test
+
 test: ## everything that needs no server, under the race detector; most of its time is waiting
 	go test -race -parallel 8 ./...
 
-integration: ## the scenarios, the acceptance, the shop and the sink's suite on real servers
-	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders
+integration: ## the scenarios, the acceptance, the shop, the sink's suite and goka's view on real servers
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders ./docs
 
 crash: ## kills everything at random for ten minutes and compares every key; again on three brokers; every damage to a state directory
 	TIDEMARK_DAMAGE=all go test -count=1 -run 'TestDamageEverywhere|TestCombinations' ./internal/store ./processor
 	go run ./internal/crash -flush
 	if [ -n "$$TIDEMARK_CLUSTER_SCRIPT" ]; then go run ./internal/crash -flush -cluster-script "$$TIDEMARK_CLUSTER_SCRIPT"; fi
 
-crash-short:
+crash-short: ## the same for a minute, without the damaged directories
 	go run ./internal/crash -short -flush
 
 bench: ## CPU per record, latency, restart, restore: beside a floor and goka
 	go run ./internal/bench -flush
 
+lint: ## the linter, which is built first: some minutes, once
 lint: bin/golangci-lint-$(LINT_VERSION)
 	bin/golangci-lint-$(LINT_VERSION) run ./...
 
