@@ -168,13 +168,17 @@ func largest(client sarama.Client, topic string) int {
 	if err != nil {
 		return 0
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{name}})
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
+		Type: sarama.TopicResource, Name: topic, ConfigNames: []string{name},
+	}}, sarama.DescribeConfigsOptions{})
 	if err != nil {
 		return 0 // it may not be allowed; Kafka says what is too large
 	}
-	for _, e := range entries {
-		if n, err := strconv.Atoi(e.Value); err == nil && e.Name == name {
-			return n
+	for _, r := range results {
+		for _, e := range r.Configs {
+			if n, err := strconv.Atoi(e.Value); err == nil && e.Name == name {
+				return n
+			}
 		}
 	}
 	return 0
