@@ -2,7 +2,6 @@ package processor_test
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -247,31 +246,40 @@ func (x *trial) compare(i *instance) {
 	x.t.Helper()
 	for _, g := range x.topo.Groups() {
 		for _, s := range g.Stores {
-			rows := map[string]string{}
-			for _, r := range x.read(s.Changelog) {
-				if r.Value == nil {
-					delete(rows, string(r.Key))
-				} else {
-					rows[string(r.Key)] = rowText(r.Value, r.Time.UnixMilli())
+			x.becomes("changelog of "+s.Name, x.rows(s.Name), func() any {
+				rows := map[string]string{}
+				for _, r := range x.read(s.Changelog) {
+					if r.Value == nil {
+						delete(rows, string(r.Key))
+					} else {
+						rows[string(r.Key)] = rowText(r.Value, r.Time.UnixMilli())
+					}
 				}
-			}
-			x.equal("changelog of "+s.Name, x.rows(s.Name), rows)
+				return rows
+			})
 			if s.Table {
-				x.equal("table "+s.Name, x.rows(s.Name), x.served(i, s.Name))
+				x.becomes("table "+s.Name, x.rows(s.Name), func() any { return x.served(i, s.Name) })
 			}
 		}
 	}
 	for _, g := range x.topo.Globals() {
-		eventually(x.t, func() error { // it is followed beside the tasks
-			if diff := gocmp.Diff(x.rows(g.Store), x.served(i, g.Store)); diff != "" {
-				return errors.New("global table " + g.Store + " (-want +got):\n" + diff)
-			}
-			return nil
-		})
+		x.becomes("global table "+g.Store, x.rows(g.Store), func() any { return x.served(i, g.Store) }) // it is followed beside the tasks
 	}
 	for topic := range x.topics(true) {
-		x.equal("records of "+topic, recordTexts(x.published[topic]), recordTexts(x.read(topic)))
+		x.becomes("records of "+topic, recordTexts(x.published[topic]), func() any { return recordTexts(x.read(topic)) })
 	}
+}
+
+// becomes waits until something is as it should be: the counts that settle waits
+// for tell which records are committed, and not what timers have written since.
+func (x *trial) becomes(what string, want any, got func() any) {
+	x.t.Helper()
+	eventually(x.t, func() error {
+		if diff := gocmp.Diff(want, got()); diff != "" {
+			return fmt.Errorf("%s (-driver +kafka):\n%s", what, diff)
+		}
+		return nil
+	})
 }
 
 // compareDisk compares what the stopped instance has left on the disk.
