@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,6 +66,9 @@ func (r remote) answer(ctx context.Context, path string, q url.Values) (*http.Re
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if _, unconnected := errors.AsType[*net.OpError](err); !unconnected {
+		return nil, fmt.Errorf("ask %s: %w: is it another program that listens there?", r.address, err)
 	}
 	return nil, fmt.Errorf("ask %s: %w", r.address, err)
 }

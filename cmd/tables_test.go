@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,5 +108,29 @@ func TestRowsAreReadBack(t *testing.T) {
 				t.Errorf("%q %s: printed as %q, read as %q %s, %v", key, value, &out, r.Key, r.Value, err)
 			}
 		}
+	}
+}
+
+// Who asks a program that is no instance is told so.
+func TestAnotherProgram(t *testing.T) {
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // the request has come
+			_, _ = io.WriteString(conn, "-ERR unknown command\r\n")
+			conn.Close()
+		}
+	}()
+	code, _, stderr := invoke(t, program(), "", "status", "--addr", l.Addr().String())
+	if code != 1 || !strings.Contains(stderr, "is it another program that listens there?") {
+		t.Errorf("exit %d, %s", code, stderr)
 	}
 }

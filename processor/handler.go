@@ -214,6 +214,9 @@ var codeStatus = map[string]int{
 func (h *handler) problemOf(err error) problem {
 	if e, ok := errors.AsType[*ElsewhereError](err); ok {
 		p := problem{Code: codeElsewhere, Message: err.Error(), Owner: e.Owner}
+		if errors.Is(err, errMoving) { // it passes
+			p.Code = codeRestoring
+		}
 		if e.Err == nil && e.Owner != "" { // it was not to be asked
 			p.Message = "another instance has the key, at " + e.Owner
 		}

@@ -151,6 +151,15 @@ func TestHandlerElsewhere(t *testing.T) {
 	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 421 {
 		t.Errorf("rows, with an owner out of reach: got %d", r.StatusCode)
 	}
+	_, third, _ := pair(t) // it has partition 0 only
+	wrong := httptest.NewServer(newHandler(cluster{third, topo}))
+	defer wrong.Close()
+	first.owner[1] = strings.TrimPrefix(wrong.URL, "http://")
+	for _, asked := range []string{path, "/v1/tables/greeters"} {
+		if r := serve(handler, asked); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
+			t.Errorf("%s, while a partition moves: got %d %s", asked, r.StatusCode, text(t, r))
+		}
+	}
 	first.owner[1] = nobody // while it is handed over
 	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 503 || refusal(t, r).Code != codeRestoring {
 		t.Errorf("rows, while a partition is handed over: got %d", r.StatusCode)

@@ -203,3 +203,24 @@ func TestHandlerRefusesBodies(t *testing.T) {
 		}
 	}
 }
+
+// A watch in which nothing happens outlives its server's WriteTimeout.
+func TestHandlerIdleWatch(t *testing.T) {
+	h, handler := alone(t)
+	h.next[greeters.Name] = make(chan topology.Raw)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.WriteTimeout, server.Config.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
+	server.Start()
+	defer server.Close()
+	r, err := http.Get(server.URL + "/v1/tables/greeters?watch=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	<-time.After(3 * server.Config.WriteTimeout) // nothing happens
+	h.next[greeters.Name] <- topology.Raw{Key: []byte("k0"), Position: topology.Position{Partition: 1, Offset: 5}}
+	if line, err := bufio.NewReader(r.Body).ReadString('\n'); err != nil || !strings.Contains(line, `"deleted":true`) {
+		t.Errorf("got %q, %v", line, err)
+	}
+	close(h.next[greeters.Name])
+}
