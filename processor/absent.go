@@ -7,7 +7,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
 // An absence is what is known of an input of which nothing has arrived: whether
@@ -84,7 +84,7 @@ func (f *feed) lookUp() (found bool, err error) {
 // record tells whether there is a committed record at or behind an offset, and
 // before which offset there is none.
 func (in *input) record(client sarama.Client, from int64) (at int64, found bool, err error) {
-	held := txn.Log{Client: client, Topic: in.topic, Partition: in.claim.Partition()}
+	held := kafka.Log{Client: client, Topic: in.topic, Partition: in.claim.Partition()}
 	for {
 		next, stable, err := held.Read(from, 0, func(*sarama.Record, int64, time.Time) error { return errFound })
 		switch {

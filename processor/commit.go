@@ -5,7 +5,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
 const (
@@ -159,8 +159,8 @@ func (s *session) commit() {
 
 // offsets are where the group goes on. Their metadata says whose the partition
 // is, unless it is given up, where the task's clocks stand, and what its tables are.
-func (s *session) offsets(tasks []*task) txn.Offsets {
-	offsets := txn.Offsets{}
+func (s *session) offsets(tasks []*task) kafka.Offsets {
+	offsets := kafka.Offsets{}
 	for _, t := range tasks {
 		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables(), strays: s.strayed.Load()}
 		if t.last = t.releasing.Load(); t.last {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -32,7 +32,7 @@ func (f *follower) deadLetter(r topology.Raw, reason error) error {
 		return err
 	}
 	_, err = call(f.ctx, func() (struct{}, error) {
-		p, err := txn.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
+		p, err := kafka.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
 		if err != nil {
 			return struct{}{}, err
 		}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/store"
-	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -110,8 +110,8 @@ var verdicts = []verdict{
 
 	// What may pass.
 	{sarama.ErrUnknownTopicOrPartition, lingering, "was the topic deleted?"},
-	{txn.ErrUnknownTopicID, lingering, "was the topic deleted?"},
-	{txn.ErrInconsistentTopicID, lingering, "was the topic made anew?"},
+	{kafka.ErrUnknownTopicID, lingering, "was the topic deleted?"},
+	{kafka.ErrInconsistentTopicID, lingering, "was the topic made anew?"},
 	{sarama.ErrFencedInstancedId, lingering, "does another process run with a copy of the state directory?"}, // and not twice, see mustEnd
 	{sarama.ErrUnknown, lingering, "see the broker's log"},
 	{sarama.ErrInvalidMessage, lingering, "is the broker's disk damaged?"},
@@ -151,7 +151,7 @@ var verdicts = []verdict{
 	{sarama.ErrProducerFenced, passing, ""},
 	{sarama.ErrTransactionCoordinatorFenced, passing, ""},
 	{sarama.ErrOperationNotAttempted, passing, ""},
-	{txn.ErrTransactionAbortable, passing, ""},
+	{kafka.ErrTransactionAbortable, passing, ""},
 	{sarama.ErrFencedLeaderEpoch, passing, ""},
 	{sarama.ErrUnknownLeaderEpoch, passing, ""},
 	{sarama.ErrOffsetNotAvailable, passing, ""},

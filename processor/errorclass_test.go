@@ -19,7 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -92,7 +92,7 @@ func TestClassify(t *testing.T) {
 		{errors.New("?"), "unknown"},
 		{sarama.KError(12345), "unknown"},
 		{&topology.RecordError{Err: io.EOF}, "record"},
-		{&txn.RefusedError{Err: sarama.ErrInvalidRecord}, "record"},
+		{&kafka.RefusedError{Err: sarama.ErrInvalidRecord}, "record"},
 		{&topology.RefusedError{Err: io.EOF}, "setup"},
 		{io.EOF, "passing"},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "passing"},

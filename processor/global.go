@@ -12,8 +12,8 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/store"
-	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -35,11 +35,11 @@ type global struct {
 	store     *store.Store // nil while it is not open
 	source    string       // the topic's incarnation
 	retention time.Duration
-	cursors   []*txn.Cursor // by partition
-	goals     []int64       // by partition: where it is ready, -1 while that is not known
-	began     time.Time     // when it was opened, zero once it has been ready
-	count     int           // rows since it was opened
-	heard     time.Time     // when Kafka answered last
+	cursors   []*kafka.Cursor // by partition
+	goals     []int64         // by partition: where it is ready, -1 while that is not known
+	began     time.Time       // when it was opened, zero once it has been ready
+	count     int             // rows since it was opened
+	heard     time.Time       // when Kafka answered last
 
 	mu      sync.Mutex
 	failure error         // why it is not ready
@@ -53,7 +53,7 @@ func newGlobal(p *Processor, g topology.Global) *global {
 }
 
 // take applies what a fetch has brought for a cursor.
-func (t *global) take(c *txn.Cursor) error {
+func (t *global) take(c *kafka.Cursor) error {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	if t.store == nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -114,7 +114,7 @@ func (t *global) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
 // since yields what has changed between two places, and moves the first on.
 func (t *global) since(places, now []int64, yield func(topology.Raw) bool) error {
 	for p := range places {
-		held := txn.Log{Client: t.client, Topic: t.Topic, Partition: int32(p)}
+		held := kafka.Log{Client: t.client, Topic: t.Topic, Partition: int32(p)}
 		for places[p] < now[p] {
 			next, stable, err := held.Read(places[p], 0, func(r *sarama.Record, offset int64, at time.Time) error {
 				raw := topology.Raw{

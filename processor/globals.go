@@ -10,8 +10,8 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/store"
-	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -218,17 +218,17 @@ var errRoundOver = errors.New("the round is over")
 
 // A reading is a cursor of a global table.
 type reading struct {
-	*txn.Cursor
+	*kafka.Cursor
 	table *global
 }
 
 // read brings the tables what one leader has.
 func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duration) error {
-	cursors := make([]*txn.Cursor, len(of))
+	cursors := make([]*kafka.Cursor, len(of))
 	for i, r := range of {
 		cursors[i] = r.Cursor
 	}
-	if err := txn.Fetch(leader, cursors, wait); err != nil {
+	if err := kafka.Fetch(leader, cursors, wait); err != nil {
 		return err
 	}
 	for _, r := range of {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/store"
-	"github.com/tidemark-dev/tidemark/internal/txn"
 )
 
 // open opens the store, and wipes it if it does not fit the topic. It is called
@@ -39,11 +39,11 @@ func (t *global) open(client sarama.Client) error {
 	starts, ends := make([]int64, len(partitions)), make([]int64, len(partitions))
 	t.cursors, t.goals = nil, nil
 	for p := range partitions {
-		held := txn.Log{Client: client, Topic: t.Topic, Partition: int32(p)}
+		held := kafka.Log{Client: client, Topic: t.Topic, Partition: int32(p)}
 		if starts[p], ends[p], err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &txn.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
 	}
 	var places []int64
 	s, wiped, err := store.Open(filepath.Join(t.config.StateDir, t.Store, "global"), store.Options{}, func(o store.Origin) (wrong error) {

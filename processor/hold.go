@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -35,7 +35,7 @@ const (
 // take holds the partition that an error is about, and tells whether there is one:
 // whose changelog could not be written for now.
 func (h *holds) take(g *topology.Group, err error) bool {
-	e, ok := errors.AsType[*txn.ProduceError](err)
+	e, ok := errors.AsType[*kafka.ProduceError](err)
 	if !ok || !passes(err) || !slices.ContainsFunc(g.Stores, func(s topology.StateStore) bool { return s.Changelog == e.Topic }) {
 		return false
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -59,7 +59,7 @@ func (in *input) position() topology.Position {
 // rawOf is a record as the topology takes it.
 func rawOf(m *sarama.ConsumerMessage) topology.Raw {
 	r := topology.Raw{
-		Key: m.Key, Value: m.Value, Time: txn.Time(m.Timestamp),
+		Key: m.Key, Value: m.Value, Time: kafka.Time(m.Timestamp),
 		Position: topology.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset},
 	}
 	for _, h := range m.Headers {

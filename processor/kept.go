@@ -7,8 +7,8 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/store"
-	"github.com/tidemark-dev/tidemark/internal/txn"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -35,8 +35,8 @@ func newKept(t *task, of *topology.StateStore) *kept {
 	return k
 }
 
-func (k *kept) changelog() txn.Log {
-	return txn.Log{Client: k.client, Topic: k.Changelog, Partition: k.partition}
+func (k *kept) changelog() kafka.Log {
+	return kafka.Log{Client: k.client, Topic: k.Changelog, Partition: k.partition}
 }
 
 // String names the partition of the store.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -59,7 +59,7 @@ func (l *limits) of(topic string) topology.Limits {
 // refuse remembers that a broker has refused a record, so that whoever writes it
 // again is to blame. It is false if that was known already: then nobody knows
 // who writes it.
-func (l *limits) refuse(e *txn.RefusedError) bool {
+func (l *limits) refuse(e *kafka.RefusedError) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.hash(e.Topic, e.Key, e.Value)
@@ -201,7 +201,7 @@ func (p *Processor) maxMessageBytes(topic string) int { return p.limits.of(topic
 // asked for anew, and the record is remembered. It tells whether it is new, so
 // that it helps to process the record again: then its policy decides.
 func (p *Processor) refused(err error) bool {
-	e, ok := errors.AsType[*txn.RefusedError](err)
+	e, ok := errors.AsType[*kafka.RefusedError](err)
 	if !ok {
 		return false
 	}

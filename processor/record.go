@@ -7,7 +7,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -144,7 +144,7 @@ func (t *task) publish(r *topology.Output) error {
 }
 
 // publish gives a record to a producer, with its headers and its time.
-func publish(to *txn.Producer, partition int32, r *topology.Raw) {
+func publish(to *kafka.Producer, partition int32, r *topology.Raw) {
 	var headers []*sarama.RecordHeader
 	for _, h := range r.Headers {
 		headers = append(headers, &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})

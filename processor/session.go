@@ -10,7 +10,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
 // A session is what lies between joining the group and losing the membership.
@@ -18,7 +18,7 @@ import (
 // that is not committed: the next session starts from what is.
 type session struct {
 	*member
-	producer *txn.Producer
+	producer *kafka.Producer
 	ctx      context.Context // ends with the session's first error
 	cancel   context.CancelCauseFunc
 	loop     sync.WaitGroup
@@ -47,7 +47,7 @@ type session struct {
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
 func newSession(m *member) (*session, error) {
-	producer, err := txn.NewProducer(m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
+	producer, err := kafka.NewProducer(m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
 // A takeover is done before a task of its partition restores.
@@ -169,7 +169,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 				return false, err
 			}
 		}
-		holder := txn.ParseHolder(owner)
+		holder := kafka.ParseHolder(owner)
 		now, member := group.owners[holder.ID]
 		switch {
 		case !group.stable || !group.mine[p]:
@@ -181,7 +181,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			_, err := call(s.ctx, func() (any, error) { return nil, txn.Fence(s.client, holder, transactionTimeout) })
+			_, err := call(s.ctx, func() (any, error) { return nil, kafka.Fence(s.client, holder, transactionTimeout) })
 			if err != nil {
 				return false, err
 			}
@@ -211,7 +211,7 @@ func (s *session) describe() (*groupView, error) {
 		if sub == nil || a == nil {
 			continue
 		}
-		id := txn.ParseHolder(sub.Owner).ID
+		id := kafka.ParseHolder(sub.Owner).ID
 		view.owners[id] = sub.Owner
 		if id != s.transactionalID() {
 			continue

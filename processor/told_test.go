@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/tidemark-dev/tidemark/internal/txn"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -23,7 +23,7 @@ func TestToldInFormerLife(t *testing.T) {
 	} {
 		s := &session{
 			member:   &member{Processor: &Processor{}, group: &topology.Group{}, log: slog.New(slog.DiscardHandler)},
-			producer: &txn.Producer{},
+			producer: &kafka.Producer{},
 		}
 		s.ctx, s.cancel = context.WithCancelCause(t.Context())
 		s.told([]byte(c.data))

@@ -85,7 +85,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// BatchBytes is what the broker counts: see TestBatchBytes of internal/txn for the
+// BatchBytes is what the broker counts: see TestBatchBytes of internal/kafka for the
 // comparison with what is sent.
 func TestBatchBytesOfNothing(t *testing.T) {
 	if got := topology.BatchBytes(nil, nil, nil); got != 61+1+6 {

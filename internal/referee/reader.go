@@ -95,7 +95,7 @@ func (c *Cluster) Follow(ctx context.Context, topic string, partition int32, arr
 
 // fetch speaks the request itself: a consumer hides control records, and without
 // them the end cannot be told from a pause. It and what follows stand in
-// internal/txn too, on purpose: who judges the engine does not read with its eyes.
+// internal/kafka too, on purpose: who judges the engine does not read with its eyes.
 func (c *Cluster) fetch(topic string, partition int32, offset int64) (*sarama.FetchResponseBlock, error) {
 	broker, err := c.client.Leader(topic, partition)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package txn speaks Kafka's transaction protocol: records consumed and
+// Package kafka speaks Kafka's transaction protocol: records consumed and
 // records produced become one transaction.
 //
 // It uses sarama's requests and not its AsyncProducer, which costs several
@@ -6,7 +6,7 @@
 // sleeps after it. Nothing is retried but what the broker asks to be: any other
 // error ends the Producer, and its successor's InitProducerId decides what
 // becomes of the open transaction.
-package txn
+package kafka
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package txn
+package kafka
 
 import (
 	"errors"
