@@ -22,18 +22,18 @@ test: ## everything that needs no server, under the race detector; most of its t
 	go test -race -parallel 8 ./...
 
 integration: ## the scenarios, the acceptance, the shop, the sink's suite and goka's view on real servers
-	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/orders ./docs
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/proof/orders ./docs
 
 crash: ## kills everything at random for ten minutes and compares every key; again on three brokers; every damage to a state directory
 	TIDEMARK_DAMAGE=all go test -count=1 -run 'TestDamageEverywhere|TestCombinations' ./internal/store ./processor
-	go run ./internal/crash -flush
-	if [ -n "$$TIDEMARK_CLUSTER_SCRIPT" ]; then go run ./internal/crash -flush -cluster-script "$$TIDEMARK_CLUSTER_SCRIPT"; fi
+	go run ./internal/proof/crash -flush
+	if [ -n "$$TIDEMARK_CLUSTER_SCRIPT" ]; then go run ./internal/proof/crash -flush -cluster-script "$$TIDEMARK_CLUSTER_SCRIPT"; fi
 
 crash-short: ## the same for a minute, without the damaged directories
-	go run ./internal/crash -short -flush
+	go run ./internal/proof/crash -short -flush
 
 bench: ## CPU per record, latency, restart, restore: beside a floor and goka
-	go run ./internal/bench -flush
+	go run ./internal/proof/bench -flush
 
 lint: ## the linter, which is built first: some minutes, once
 lint: bin/golangci-lint-$(LINT_VERSION)

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/internal/damage"
+	"github.com/tidemark-dev/tidemark/internal/proof/damage"
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/sinks"
 	"github.com/tidemark-dev/tidemark/topology"

@@ -2,7 +2,7 @@
 // customers, follows prices, finds the payments of orders and the visits of
 // customers. Its tables are mirrored to Redis.
 //
-// What it does is said in internal/orders, in Shop.Declare: an example of some
+// What it does is said in internal/proof/orders, in Shop.Declare: an example of some
 // size of the language of topologies.
 package main
 
@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemark-dev/tidemark/cmd"
-	"github.com/tidemark-dev/tidemark/internal/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
 	"github.com/tidemark-dev/tidemark/sinks"
 	"github.com/tidemark-dev/tidemark/topology"

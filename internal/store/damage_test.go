@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tidemark-dev/tidemark/internal/damage"
+	"github.com/tidemark-dev/tidemark/internal/proof/damage"
 	"github.com/tidemark-dev/tidemark/internal/store"
 )
 

@@ -17,8 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/tidemark-dev/tidemark/internal/orders"
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
 	"github.com/tidemark-dev/tidemark/sinks"
@@ -53,7 +53,7 @@ func realServers(t *testing.T) servers {
 	return servers{strings.Split(brokers, ","), addr, fmt.Sprintf("test-%d-", time.Now().UnixNano())}
 }
 
-// A street is where the shop of internal/orders runs: instances come and go
+// A street is where the shop of internal/proof/orders runs: instances come and go
 // while its traffic does not stop.
 type street struct {
 	servers

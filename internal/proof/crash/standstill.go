@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 

@@ -9,14 +9,14 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/orders"
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 	"github.com/tidemark-dev/tidemark/sinks"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // The shop is the workload that is no row of numbers: the program of
-// internal/orders. What it must hold, its ledger says of the topics that it reads.
+// internal/proof/orders. What it must hold, its ledger says of the topics that it reads.
 const (
 	shopName  = "shop"
 	shopAbout = "orders, payments, customers, products, clicks → joins, windows, a repartition → two output topics, Redis"

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/tidemark-dev/tidemark/internal/damage"
+	"github.com/tidemark-dev/tidemark/internal/proof/damage"
 )
 
 // Each draw changes one file, and says which.

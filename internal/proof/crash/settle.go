@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/orders"
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 )
 
 // settle waits until Redis is as the journal says, stops the workers and judges

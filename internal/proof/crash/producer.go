@@ -12,8 +12,8 @@ import (
 
 	"github.com/IBM/sarama"
 
-	"github.com/tidemark-dev/tidemark/internal/orders"
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 )
 
 // A producer fills the journals: slowly and in floods by turns, one batch in

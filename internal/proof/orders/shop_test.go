@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tidemark-dev/tidemark/internal/orders"
+	"github.com/tidemark-dev/tidemark/internal/proof/orders"
 	"github.com/tidemark-dev/tidemark/topology"
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 )
 
 // A journal is a topic of records that follow from their numbers, so that its

@@ -17,8 +17,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tidemark-dev/tidemark/internal/damage"
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/damage"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 )
 
 // A storm makes the faults of a schedule.

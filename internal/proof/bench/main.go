@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/referee"
+	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 )
 
 func main() {
