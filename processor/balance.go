@@ -21,7 +21,6 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
-	settled    bell        // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -203,7 +202,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
-	b.settled.ring()
+	s.wake() // for what had to wait
 	b.member.waits.clear(b.what(), "")
 	b.member.update()
 }

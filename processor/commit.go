@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -9,43 +10,51 @@ import (
 )
 
 const (
-	firstTick   = 100 * time.Microsecond // from a transaction's first record until it is announced
-	commitTick  = 500 * time.Microsecond // how often to look then whether the input has run dry
-	commitRows  = 50_000                 // records of one task in a transaction
-	commitBytes = 4 << 20                // of rows in a transaction, of all tasks
-	farBehind   = 10_000                 // records of lag beyond which nobody waits for a single one
-	stretch     = 5                      // times CommitInterval when far behind
-	sendRows    = 20_000                 // rows of a task that go to the changelog before the commit does
+	commitRows  = 50_000  // records of one task in a transaction
+	commitBytes = 4 << 20 // of rows in a transaction, of all tasks
+	farBehind   = 10_000  // records of lag beyond which nobody waits for a single one
+	stretch     = 5       // times CommitInterval when far behind
+	sendRows    = 20_000  // rows of a task that go to the changelog before the commit does
 )
 
-// commitLoop sleeps until a record opens the transaction, and then looks every
-// tick whether it is time.
-func (s *session) commitLoop() {
-	tick := time.NewTimer(0)
+// started is what the age of a transaction is measured from.
+var started = time.Now()
+
+// runTransactions owns the transaction: it decides when to commit, whenever
+// something has happened that may be a reason. It ends with the session.
+func (s *session) runTransactions() {
+	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
-	for {
+	for announced := false; ; {
 		select {
-		case <-s.opened:
+		case <-s.reasons:
+		case <-tick.C:
 		case <-s.ctx.Done():
 			return
 		}
-		began := time.Now()
-		for wait, done := firstTick, false; !done; wait = commitTick {
-			tick.Reset(wait)
-			select {
-			case <-tick.C:
-			case <-s.ctx.Done():
-				return
-			}
-			if wait == firstTick {
-				s.announce()
-			}
+		due, wait := s.due()
+		switch {
+		case due:
 			s.gate.Lock()
-			if done = s.due(time.Since(began)); done {
-				s.commit()
-			}
+			s.commit()
 			s.gate.Unlock()
+			s.settled.ring()
+			announced = false
+		case wait > 0:
+			if !announced {
+				s.announce()
+				announced = true
+			}
+			tick.Reset(wait)
 		}
+	}
+}
+
+// wake says that there may be a reason to commit.
+func (s *session) wake() {
+	select {
+	case s.reasons <- struct{}{}:
+	default:
 	}
 }
 
@@ -56,42 +65,47 @@ func (s *session) announce() {
 	s.gate.Lock()
 	for p, t := range s.tasks {
 		for _, k := range t.stores {
-			if t.touched && !t.closed && k.store.Waiting() > 0 {
+			if t.touched && t.open() && k.store.Waiting() > 0 {
 				partitions[k.Changelog] = append(partitions[k.Changelog], p)
 			}
 		}
 	}
 	s.gate.Unlock()
-	s.gate.RLock() // a commit must not come between, and one before does no harm
-	defer s.gate.RUnlock()
 	s.producer.Begin(partitions)
 }
 
-// due says whether to commit now: at once when the input has run dry, so that
-// nobody waits; after the interval or the size when there is always more. The
-// gate is held.
-func (s *session) due(age time.Duration) bool {
-	if s.balance.joining.Load() {
-		return false // the generation is about to change: the broker would refuse the offsets
+// due says whether to commit now: at once when a task begins or ends, or when there
+// is nothing more to process, so that nobody waits; after the interval or the size
+// when there is always more. Else it says how long to wait, 0 if nothing is open.
+func (s *session) due() (now bool, wait time.Duration) {
+	tasks := *s.listed.Load()
+	in := func(phase int32) bool {
+		return slices.ContainsFunc(tasks, func(t *task) bool { return t.phase.Load() == phase })
 	}
-	if s.ctx.Err() != nil {
-		return false // tasks with records may have closed their stores
+	switch {
+	case s.ctx.Err() != nil:
+		return false, 0 // tasks with records may have closed their stores
+	case in(releasing):
+		return true, 0
+	case s.balance.joining.Load():
+		return false, 0 // the generation is about to change: the broker would refuse the offsets
+	case in(claiming):
+		return true, 0
 	}
-	dry, full, held, interval := true, false, 0, s.config.CommitInterval
-	for _, t := range s.tasks {
-		dry = dry && t.dry()
-		if !t.touched || t.closed {
-			continue
-		}
-		behind := t.behind()
-		dry = dry && behind < 1000 // nothing waits between two fetches either
-		full = full || t.records >= commitRows
-		held += t.held()
-		if behind > farBehind {
+	begun := s.begun.Load()
+	if begun == 0 {
+		return false, 0
+	}
+	idle, interval := true, s.config.CommitInterval
+	for _, t := range tasks {
+		idle = idle && t.idle.Load()
+		now = now || t.large.Load()
+		if t.behind.Load() > farBehind {
 			interval = min(stretch*s.config.CommitInterval, longestCommit)
 		}
 	}
-	return dry || full || held >= commitBytes || age >= interval
+	age := time.Since(started) - time.Duration(begun)
+	return now || idle || age >= interval, interval - age
 }
 
 // commit ends the open transaction and begins the next. The gate is held for
@@ -106,6 +120,7 @@ func (s *session) commit() {
 	if s.ctx.Err() != nil {
 		return
 	}
+	s.begun.Store(0)
 	if len(tasks) == 0 { // announced, and the tasks were released meanwhile
 		if err := s.producer.Abort(); err != nil {
 			s.fail(err)
@@ -163,15 +178,16 @@ func (s *session) offsets(tasks []*task) kafka.Offsets {
 	offsets := kafka.Offsets{}
 	for _, t := range tasks {
 		m := marks{owner: s.owner(), clocks: t.clocks(), tables: t.tables(), strays: s.strayed.Load()}
-		if t.last = t.releasing.Load(); t.last {
+		if t.last = t.phase.Load() == releasing; t.last {
 			m.owner = ""
 		}
 		for _, in := range t.inputs {
-			if in.next < 0 {
+			at := in.Next()
+			if at < 0 {
 				continue // nothing of it was ever read
 			}
-			offsets[in.topic] = append(offsets[in.topic], &sarama.PartitionOffsetMetadata{
-				Partition: t.partition, Offset: in.next, LeaderEpoch: -1, Metadata: m.metadata(),
+			offsets[in.Topic()] = append(offsets[in.Topic()], &sarama.PartitionOffsetMetadata{
+				Partition: t.partition, Offset: at, LeaderEpoch: -1, Metadata: m.metadata(),
 			})
 			m.clocks, m.tables = "", ""
 		}

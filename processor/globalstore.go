@@ -43,7 +43,7 @@ func (t *global) open(client sarama.Client) error {
 		if starts[p], ends[p], err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p], Epoch: -1}), append(t.goals, -1)
 	}
 	var places []int64
 	s, wiped, err := store.Open(filepath.Join(t.config.StateDir, t.Store, "global"), store.Options{}, func(o store.Origin) (wrong error) {

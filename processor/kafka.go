@@ -17,7 +17,6 @@ import (
 func (c Config) saramaConfig(application string) *sarama.Config {
 	s := sarama.NewConfig()
 	s.ClientID = application
-	s.Consumer.Fetch.Default = 256 << 10 // a megabyte for each of many partitions takes too much memory
 	if c.Kafka != nil {
 		user := *c.Kafka
 		s = &user
@@ -40,7 +39,7 @@ func (m *member) groupConfig() *sarama.Config {
 	s := c.saramaConfig(m.topology.Application())
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*transactionTimeout)               // a JoinGroup waits for all members
 	s.Metadata.RefreshFrequency = min(s.Metadata.RefreshFrequency, 30*time.Second) // how long partitions that are added go unnoticed
-	s.Consumer.MaxWaitTime = 250 * time.Millisecond                                // a stop waits for a fetch to return
+	s.Consumer.MaxWaitTime, s.Consumer.Fetch.Default = time.Millisecond, 1         // it is not to fetch: its claims are paused
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Return.Errors = true
@@ -52,7 +51,6 @@ func (m *member) groupConfig() *sarama.Config {
 	// Members that start together disturb each other's joins, and everybody's
 	// commits wait meanwhile: sarama's pause of 2s, up to four times, is a stall.
 	s.Consumer.Group.Rebalance.Retry.Backoff, s.Consumer.Group.Rebalance.Retry.Max = 50*time.Millisecond, 100
-	s.Consumer.Retry.Backoff = 250 * time.Millisecond // after a leader has moved
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{m.balance}
 	return s
 }

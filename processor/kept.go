@@ -50,7 +50,7 @@ func (k *kept) close() error {
 	k.view.Store(nil)
 	k.news.ring()
 	k.store = nil
-	return s.Close(k.closed && k.session.ctx.Err() == nil)
+	return s.Close(k.phase.Load() == closed && k.session.ctx.Err() == nil)
 }
 
 // committed takes over what the transaction has committed.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -195,6 +194,14 @@ func (m *member) refresh() error {
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
+	stopFetching, err := s.startFetching(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return explain(err)
+	}
+	defer stopFetching()
 	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
 	if err != nil {
 		if ctx.Err() != nil {
@@ -204,7 +211,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.asked.Store(true)
-	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, groupClient{client})
 	if err != nil {
 		return err
 	}
@@ -216,7 +223,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 			client.dialer.cut()
 		}
 	})()
-	s.fetch = group
+	s.claimer = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
 			s.groupError(err)
@@ -241,66 +248,31 @@ func (m *member) consume(ctx context.Context, s *session) error {
 
 // groupError takes what sarama reports beside its return values.
 func (s *session) groupError(err error) {
-	var fetch *sarama.ConsumerError
 	switch {
 	case s.ctx.Err() != nil:
 		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
-	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(&startError{s.outOfRange(err)})
 	case !passes(err):
 		s.fail(sentence{err})
-	case errors.As(err, &fetch) && fetch.Topic != "":
-		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
-		s.lost.note("", err)
+		s.groupTrouble(err)
 	}
 }
 
-// fetchTroubles are the partitions of which sarama reports errors again and again,
-// until it can fetch: it does not say when.
-type fetchTroubles struct {
-	*waits
-	what string
-
-	mu     sync.Mutex
-	places map[string]*time.Timer
-}
-
-// note says that a partition is waited for, until it has been silent for a while.
-func (f *fetchTroubles) note(place string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.set(f.what, place, err)
-	if t := f.places[place]; t != nil {
-		t.Stop()
+// groupTrouble says what the group waits for. sarama reports it again and again,
+// and does not say when it is over.
+func (s *session) groupTrouble(err error) {
+	what := s.String() + " to answer"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble != nil {
+		s.trouble.Stop()
 	}
-	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
+	s.waits.set(what, "", err)
+	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.clear(what, "") })
 }
 
-// fetchSilence is longer than it takes to try again, a dial and a read included.
-const fetchSilence = 7 * time.Second
-
-func (f *fetchTroubles) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for place, t := range f.places {
-		t.Stop()
-		f.clear(f.what, place)
-	}
-}
-
-// outOfRange says how to go on when the records that come next are not there.
-func (s *session) outOfRange(err error) error {
-	where := fmt.Sprintf("%q", s.group.Inputs)
-	place := "TOPIC:PARTITION"
-	if e, ok := errors.AsType[*sarama.ConsumerError](err); ok {
-		where = fmt.Sprintf("partition %d of %q", e.Partition, e.Topic)
-		place = fmt.Sprintf("%s:%d", e.Topic, e.Partition)
-	}
-	return fmt.Errorf("%s: the records that group %q reads next are not there: they were deleted before they were processed (retention.ms, retention.bytes), or the topic was made anew: %w. "+
-		"To go on without them, stop all instances and run: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s --reset-offsets --to-earliest --execute",
-		where, s.group.Name, err, s.config.Brokers[0], s.group.Name, place)
-}
+// groupSilence is longer than it takes to try again, a dial and a read included.
+const groupSilence = 7 * time.Second
 
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.

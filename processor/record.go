@@ -11,38 +11,40 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// process runs a batch of records of the task's only input, in one transaction
+// take processes records while it is known which one is next, in one transaction
 // unless they have very many effects.
-func (t *task) process(batch []*sarama.ConsumerMessage) {
-	for len(batch) > 0 && t.room() {
-		n := t.some(batch)
-		if n == 0 {
+func (t *task) take() {
+	t.gate.RLock()
+	defer t.gate.RUnlock()
+	if !t.open() {
+		return
+	}
+	n := 0
+	for ; n < batchSize && !t.full(); n++ {
+		in := t.merge.Next()
+		if in == nil {
+			break
+		}
+		if err := t.record(*in.Record()); err != nil {
+			t.fail(err)
 			return
 		}
-		batch = batch[n:]
+		in.Pass()
+	}
+	if n > 0 {
+		t.processed(n)
 	}
 }
 
-// some runs the first records of a batch, until the task is full, and returns how
-// many: none if its session is over.
-func (t *task) some(batch []*sarama.ConsumerMessage) (n int) {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
-		return 0
-	}
-	for n < len(batch) && !t.full() {
-		if err := t.record(rawOf(batch[n])); err != nil {
-			t.fail(err)
-			return 0
+// happened is when a record happened. If the topology can't say it will refuse
+// the record, too.
+func (t *task) happened(r topology.Raw) (at time.Time) {
+	defer func() {
+		if recover() != nil {
+			at = r.Time
 		}
-		n++
-	}
-	if n > 0 {
-		t.inputs[0].next = batch[n-1].Offset + 1
-		t.processed(n)
-	}
-	return n
+	}()
+	return t.core.Time(r)
 }
 
 // full tells whether the task holds as much as a commit takes. The gate is held
@@ -53,16 +55,19 @@ func (t *task) full() bool { return t.held() >= commitBytes }
 // returns false if the task is over.
 func (t *task) room() bool {
 	for {
+		committed := t.settled.next()
 		t.gate.RLock()
-		full, closed := !t.closed && t.full(), t.closed
+		full, open := t.full(), t.open()
 		t.gate.RUnlock()
 		switch {
-		case closed:
+		case !open:
 			return false
 		case !full:
 			return true
 		}
-		if sleep(t.ctx, commitTick) != nil {
+		select {
+		case <-committed:
+		case <-t.ctx.Done():
 			return false
 		}
 	}
@@ -73,7 +78,7 @@ func (t *task) room() bool {
 func (t *task) advance() {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
+	if !t.open() {
 		return
 	}
 	w, err := t.core.Advance(time.Now())
@@ -86,20 +91,20 @@ func (t *task) advance() {
 	}
 }
 
-// processed notes that the task has a part in the open transaction. The gate is
-// held for reading.
+// processed notes that the task has a part in the open transaction, and how large
+// that is. The gate is held for reading.
 func (t *task) processed(records int) {
 	if t.sendRows(sendRows) {
 		t.producer.Push()
 	}
 	t.records += records
-	if t.touched {
-		return
-	}
-	t.touched = true
-	select {
-	case t.opened <- struct{}{}:
-	default:
+	grown := t.held() - t.size
+	t.size += grown
+	t.large.Store(t.records >= commitRows || t.bytes.Add(int64(grown)) >= commitBytes)
+	t.behind.Store(t.merge.Behind())
+	first := !t.touched && t.begun.CompareAndSwap(0, int64(time.Since(started)))
+	if t.touched = true; first || t.large.Load() {
+		t.wake()
 	}
 }
 

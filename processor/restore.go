@@ -60,7 +60,6 @@ func (t *task) rows(name string) topology.Rows {
 }
 
 func (t *task) closeStores() error {
-	t.serving.Store(false)
 	t.core = nil
 	var errs []error
 	for _, k := range t.stores {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/inputs"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
@@ -23,14 +24,19 @@ type session struct {
 	cancel   context.CancelCauseFunc
 	loop     sync.WaitGroup
 
-	// gate: a task holds it for reading while it processes a batch, which so takes
+	// gate: a task holds it for reading during a turn, which so takes
 	// part in the open transaction as a whole. A commit holds it for writing. It
 	// is locked before everything else.
-	gate   sync.RWMutex
-	joined sarama.ConsumerGroupSession
-	fetch  sarama.ConsumerGroup
-	tasks  map[int32]*task
-	opened chan struct{} // a first record is in the transaction
+	gate    sync.RWMutex
+	joined  sarama.ConsumerGroupSession
+	claimer sarama.ConsumerGroup
+	fetcher *inputs.Fetcher
+	tasks   map[int32]*task
+
+	reasons chan struct{} // to commit, perhaps
+	settled bell          // a commit is over
+	begun   atomic.Int64  // when the transaction got its first record, since started; 0 if it has none
+	bytes   atomic.Int64  // of rows in the transaction
 
 	listed atomic.Pointer[[]*task] // tasks by partition, for readers that do not wait for a commit
 	share  atomic.Int32            // how many partitions the member has been given
@@ -39,8 +45,7 @@ type session struct {
 	shares    map[int32]int   // how many inputs each assigned partition has
 	claims    map[int32]*task // that have claims, also if not all of them
 	takeovers map[int32]*takeover
-
-	lost fetchTroubles
+	trouble   *time.Timer // of the group; until it is silent
 }
 
 // newSession comes before joining the group: its producer ends what a
@@ -54,10 +59,9 @@ func newSession(m *member) (*session, error) {
 	producer.MaxMessageBytes = m.maxMessageBytes
 	s := &session{
 		member: m, producer: producer,
-		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),
+		tasks: map[int32]*task{}, reasons: make(chan struct{}, 1),
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
-	s.lost = fetchTroubles{waits: m.waits, what: fmt.Sprintf("records of group %s", m.group.Name), places: map[string]*time.Timer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
 	return s, nil
@@ -68,8 +72,7 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 	s.gate.Lock()
 	s.joined = joined
 	s.gate.Unlock()
-	s.loop.Go(s.commitLoop)
-	go s.measureLag()
+	s.loop.Go(s.runTransactions)
 	return nil
 }
 
@@ -116,7 +119,6 @@ var errSessionOver = errors.New("the session is over")
 func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
-	s.lost.end()
 	if err := s.producer.Abort(); err != nil {
 		s.log.Debug("aborting the open transaction", "error", err)
 	}
