@@ -3,6 +3,7 @@ package inputs
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func (f *Fetcher) locate() {
 		case <-f.ctx.Done():
 			return
 		}
-		for {
+		for f.ctx.Err() == nil {
 			lost, failed := f.withoutLeader()
 			if len(lost) == 0 {
 				break
@@ -126,12 +127,19 @@ func (f *Fetcher) withoutLeader() (lost []*Input, failed int) {
 // as the brokers say now.
 func (f *Fetcher) find(lost []*Input, ask bool) {
 	if ask {
-		if err := f.refresh(lost); err != nil {
-			for _, in := range lost {
+		leaders, err := f.leaders(f.ctx, lost)
+		for _, in := range lost {
+			leader, ok := leaders[in.topic][in.partition]
+			switch {
+			case err != nil:
 				f.fail(in, nil, err)
+			case !ok:
+				f.fail(in, nil, sarama.ErrLeaderNotAvailable)
+			default:
+				f.lead(leader, in)
 			}
-			return
 		}
+		return
 	}
 	for _, in := range lost {
 		leader, epoch, err := f.client.LeaderAndEpoch(in.topic, in.partition)
@@ -139,25 +147,33 @@ func (f *Fetcher) find(lost []*Input, ask bool) {
 			f.fail(in, nil, err)
 			continue
 		}
-		f.lead(leader.ID(), epoch, in)
+		f.lead(kafka.Leader{Broker: leader.ID(), Epoch: epoch}, in)
 	}
 }
 
-func (f *Fetcher) refresh(of []*Input) error {
+func (f *Fetcher) leaders(ctx context.Context, of []*Input) (map[string]map[int32]kafka.Leader, error) {
 	var topics []string
 	for _, in := range of {
 		topics = append(topics, in.topic)
 	}
-	return f.client.RefreshMetadata(topics...)
+	slices.Sort(topics)
+	return kafka.Leaders(ctx, f.client, slices.Compact(topics))
 }
 
-// lead has the reader of a broker read an input, in the epoch of the broker's lead.
-func (f *Fetcher) lead(broker, epoch int32, in *Input) {
+// lead has the reader of a broker read an input, unless that lead is over.
+func (f *Fetcher) lead(leader kafka.Leader, in *Input) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.inputs[in] || f.ctx.Err() != nil {
 		return
 	}
+	if leader.Epoch < in.epoch {
+		in.failed++ // a broker that stood still has said so
+		ring(f.lost)
+		return
+	}
+	broker := leader.Broker
+	in.epoch = leader.Epoch
 	r := f.readers[broker]
 	if r == nil {
 		r = &reader{fetcher: f, broker: broker, room: make(chan struct{}, 1)}
@@ -168,7 +184,7 @@ func (f *Fetcher) lead(broker, epoch int32, in *Input) {
 	in.mu.Lock()
 	in.cursor = &kafka.Cursor{ // the former one may be in a request that is not answered
 		Log:  kafka.Log{Client: f.client, Topic: in.topic, Partition: in.partition},
-		Next: in.fetched, MaxBytes: answerSize, Epoch: epoch,
+		Next: in.fetched, MaxBytes: answerSize, Epoch: leader.Epoch,
 	}
 	in.room = r.ring
 	in.mu.Unlock()

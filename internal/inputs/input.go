@@ -27,6 +27,7 @@ type Input struct {
 	// Of the fetcher, guarded by its lock.
 	cursor *kafka.Cursor // of the leader's reader
 	leader int32
+	epoch  int32          // of the last leader
 	failed int            // times in a row
 	reason *sarama.KError // of the last failure, 0 if it was no answer
 	since  time.Time      // when the first of those was that had this reason
@@ -54,7 +55,7 @@ type Input struct {
 // New returns the input of a partition, of which an offset is committed, or -1 if
 // none is. arrived must not block.
 func New(topic string, partition int32, committed int64, arrived func()) *Input {
-	return &Input{topic: topic, partition: partition, arrived: arrived, next: committed, done: -1, leader: nobody, room: func() {}}
+	return &Input{topic: topic, partition: partition, arrived: arrived, next: committed, done: -1, leader: nobody, epoch: -1, room: func() {}}
 }
 
 // Start says where reading begins. It comes before the input is given to a Fetcher.

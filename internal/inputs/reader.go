@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -86,7 +87,9 @@ func (r *reader) fetch(asked []*Input, wait time.Duration) (found bool) {
 	defer over()
 	defer time.AfterFunc(wait+overdue, func() { r.late(done, asked) }).Stop()
 	broker, err := f.client.Broker(r.broker)
-	if err == nil {
+	if err != nil {
+		err = errors.Join(err, f.client.RefreshMetadata()) // it is new
+	} else {
 		err = kafka.Fetch(broker, cursors, wait)
 	}
 	over()
@@ -126,12 +129,10 @@ const overdue = time.Second
 func (r *reader) late(unanswered context.Context, asked []*Input) {
 	f := r.fetcher
 	for unanswered.Err() == nil {
-		if f.refresh(asked) == nil {
-			for _, in := range asked {
-				leader, epoch, err := f.client.LeaderAndEpoch(in.topic, in.partition)
-				if err == nil && leader.ID() != r.broker && unanswered.Err() == nil {
-					f.lead(leader.ID(), epoch, in)
-				}
+		leaders, _ := f.leaders(unanswered, asked)
+		for _, in := range asked {
+			if leader, ok := leaders[in.topic][in.partition]; ok && leader.Broker != r.broker && unanswered.Err() == nil {
+				f.lead(leader, in)
 			}
 		}
 		_ = sleep(unanswered, overdue)

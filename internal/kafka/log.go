@@ -89,6 +89,9 @@ type Batch struct {
 	of      *sarama.RecordBatch
 }
 
+// NewBatch returns the records of a record batch.
+func NewBatch(of *sarama.RecordBatch) Batch { return Batch{of.Records, of} }
+
 // Len returns how many records there are.
 func (b Batch) Len() int { return len(b.records) }
 
