@@ -50,7 +50,7 @@ func (p *pump) stop() {
 func (p *pump) run() {
 	t := p.task
 	for p.ctx.Err() == nil {
-		ready, again := t.merge.Ready(time.Now())
+		ready, again := t.look()
 		p.say(ready)
 		switch {
 		case !ready:

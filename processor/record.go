@@ -11,6 +11,14 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
+// look tells whether there is a record to take, and if not, when to look again. A commit
+// reads the inputs, so that the gate is held.
+func (t *task) look() (ready bool, again time.Duration) {
+	t.gate.RLock()
+	defer t.gate.RUnlock()
+	return t.merge.Ready(time.Now())
+}
+
 // take processes records while it is known which one is next, in one transaction
 // unless they have very many effects.
 func (t *task) take() {
