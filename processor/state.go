@@ -130,11 +130,7 @@ func (t *task) status() (lines []TaskStatus) {
 func (k *kept) status(s TaskStatus) TaskStatus {
 	s.Table, s.Restore = k.Name, max(0, k.left.Load())
 	for _, f := range k.followers {
-		status := SinkStatus{Sink: f.sink.String(), Lag: max(0, f.end.Load()-f.done.Load())}
-		if err := f.err.Load(); err != nil {
-			status.Err = *err
-		}
-		s.Sinks = append(s.Sinks, status)
+		s.Sinks = append(s.Sinks, SinkStatus(f.Status()))
 	}
 	return s
 }
