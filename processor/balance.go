@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
+
 )
 
 // A balancer is sarama's cooperative sticky strategy for partition numbers: the
@@ -75,7 +76,7 @@ func (b *balancer) what() string { return b.member.String() + " to share its par
 
 // awaited says that the member waits for its share.
 func (b *balancer) awaited() {
-	b.member.waits.expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
+	b.member.waits.Expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
 }
 
 // An assignment is what the leader tells a member beside its partitions.
@@ -203,7 +204,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	s.assigned(a.Topics)
 	b.joining.Store(false)
 	s.wake() // for what had to wait
-	b.member.waits.clear(b.what(), "")
+	b.member.waits.Clear(b.what(), "")
 	b.member.update()
 }
 

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -20,19 +21,19 @@ func (t *task) deadLetter(r topology.Raw, reason error) error {
 	return t.publish(&topology.Output{Raw: letter, PartitionKey: r.Key})
 }
 
-// deadLetter copies a row that a sink never takes, in no transaction.
-func (f *follower) deadLetter(r topology.Raw, reason error) error {
-	topic := f.deadLetters()
-	letter, err := deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+// copyToDeadLetters copies a row that a sink never takes, in no transaction.
+func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason error) error {
+	topic := m.deadLetters()
+	letter, err := deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
 	if err != nil {
 		return err
 	}
-	partition, err := f.partitionOf(topic, r.Key)
+	partition, err := m.partitionOf(topic, r.Key)
 	if err != nil {
 		return err
 	}
-	_, err = call(f.ctx, func() (struct{}, error) {
-		p, err := kafka.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
+	_, err = call(ctx, func() (struct{}, error) {
+		p, err := kafka.NewProducer(m.writer, "", m.group.Name, transactionTimeout)
 		if err != nil {
 			return struct{}{}, err
 		}

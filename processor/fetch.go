@@ -50,11 +50,11 @@ func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
 	switch {
 	case s.ctx.Err() != nil:
 	case err == nil:
-		s.waits.clear(what, in.String())
+		s.waits.Clear(what, in.String())
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		err = s.outOfRange(in, err)
 		if time.Since(since) < staleLeader {
-			s.waits.set(what, in.String(), err)
+			s.waits.Set(what, in.String(), err)
 			return nil
 		}
 		s.fail(&startError{err})
@@ -63,7 +63,7 @@ func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
 		s.fail(fmt.Errorf("fetching from %s: %w", in, sentence{err}))
 		return err
 	default:
-		s.waits.set(what, in.String(), fmt.Errorf("%w: is a broker down?", sentence{err}))
+		s.waits.Set(what, in.String(), fmt.Errorf("%w: is a broker down?", sentence{err}))
 	}
 	return nil
 }

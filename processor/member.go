@@ -110,7 +110,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.set(m.nextSession(), "", err)
+		m.waits.Set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -156,14 +156,14 @@ func (m *member) runSession(ctx context.Context) error {
 	}
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
-	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
+	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
 	s, err := call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 		return newSession(m)
 	})
-	m.waits.clear(what, "")
+	m.waits.Clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -233,7 +233,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
 	m.balance.awaited()
-	defer m.waits.clear(m.balance.what(), "")
+	defer m.waits.Clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(err, context.Canceled) {
@@ -267,8 +267,8 @@ func (s *session) groupTrouble(err error) {
 	if s.trouble != nil {
 		s.trouble.Stop()
 	}
-	s.waits.set(what, "", err)
-	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.clear(what, "") })
+	s.waits.Set(what, "", err)
+	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.Clear(what, "") })
 }
 
 // groupSilence is longer than it takes to try again, a dial and a read included.

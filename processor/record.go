@@ -63,7 +63,7 @@ func (t *task) full() bool { return t.held() >= commitBytes }
 // returns false if the task is over.
 func (t *task) room() bool {
 	for {
-		committed := t.settled.next()
+		committed := t.settled.Next()
 		t.gate.RLock()
 		full, open := t.full(), t.open()
 		t.gate.RUnlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/inputs"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/notify"
 )
 
 // A session is what lies between joining the group and losing the membership.
@@ -34,7 +35,7 @@ type session struct {
 	tasks   map[int32]*task
 
 	reasons chan struct{} // to commit, perhaps
-	settled bell          // a commit is over
+	settled notify.Bell          // a commit is over
 	begun   atomic.Int64  // when the transaction got its first record, since started; 0 if it has none
 	bytes   atomic.Int64  // of rows in the transaction
 

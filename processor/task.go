@@ -129,7 +129,7 @@ func (t *task) begin() error {
 	}
 	t.phase.Store(claiming)
 	for {
-		committed := t.settled.next()
+		committed := t.settled.Next()
 		t.gate.RLock()
 		own := t.own
 		t.gate.RUnlock()
@@ -179,7 +179,7 @@ func (t *task) release() {
 		t.fetcher.Remove(in)
 	}
 	for {
-		committed := t.settled.next()
+		committed := t.settled.Next()
 		t.gate.Lock()
 		switch {
 		case t.session.ctx.Err() != nil, !t.own && !t.touched:
