@@ -14,6 +14,9 @@ import (
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
+	if err != nil && t.outdated(topic) {
+		return &topology.OutdatedError{Topic: topic}
+	}
 	if err != nil {
 		return err
 	}
@@ -24,6 +27,12 @@ func (t *task) deadLetter(r topology.Raw, reason error) error {
 func (f *follower) deadLetter(r topology.Raw, reason error) error {
 	topic := f.deadLetters()
 	letter, err := deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+	if err != nil {
+		if err := f.askLimits(f.ctx, []string{topic}); err != nil { // the instance would end
+			return err
+		}
+		letter, err = deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+	}
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (m *member) stay(ctx context.Context) error {
 		if err == nil {
 			err = errMembershipEnded
 		}
-		if m.refused(err) {
+		if m.refused(ctx, err) {
 			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
 			continue
 		}

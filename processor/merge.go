@@ -130,11 +130,13 @@ func (m *merge) ready(now time.Time) (ready bool, again time.Duration) {
 }
 
 // take processes records while it is known which one is next.
-func (m *merge) take() {
+func (m *merge) take() { m.goesOn(m.some()) }
+
+func (m *merge) some() (err error) {
 	m.gate.RLock()
 	defer m.gate.RUnlock()
 	if m.closed || m.session.ctx.Err() != nil {
-		return
+		return nil
 	}
 	n := 0
 	for ; n < batchSize && !m.full(); n++ {
@@ -142,15 +144,15 @@ func (m *merge) take() {
 		if f == nil {
 			break
 		}
-		if err := m.record(f.head); err != nil {
-			m.fail(err)
-			return
+		if err = m.record(f.head); err != nil {
+			break
 		}
 		f.pass()
 	}
 	if n > 0 {
 		m.processed(n)
 	}
+	return err
 }
 
 // next returns the feed whose head is next, nil if that is not known.

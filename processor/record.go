@@ -15,26 +15,25 @@ import (
 // unless they have very many effects.
 func (t *task) process(batch []*sarama.ConsumerMessage) {
 	for len(batch) > 0 && t.room() {
-		n := t.some(batch)
-		if n == 0 {
+		n, err := t.some(batch)
+		if n == 0 && err == nil || !t.goesOn(err) {
 			return
 		}
 		batch = batch[n:]
 	}
 }
 
-// some runs the first records of a batch, until the task is full, and returns how
-// many: none if its session is over.
-func (t *task) some(batch []*sarama.ConsumerMessage) (n int) {
+// some runs the first records of a batch, until the task is full or a record fails,
+// and returns how many: none, and no error, if the session is over.
+func (t *task) some(batch []*sarama.ConsumerMessage) (n int, err error) {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
 	if t.closed || t.session.ctx.Err() != nil {
-		return 0
+		return 0, nil
 	}
 	for n < len(batch) && !t.full() {
-		if err := t.record(rawOf(batch[n])); err != nil {
-			t.fail(err)
-			return 0
+		if err = t.record(rawOf(batch[n])); err != nil {
+			break
 		}
 		n++
 	}
@@ -42,7 +41,20 @@ func (t *task) some(batch []*sarama.ConsumerMessage) (n int) {
 		t.inputs[0].next = batch[n-1].Offset + 1
 		t.processed(n)
 	}
-	return n
+	return n, err
+}
+
+// goesOn tells whether the task goes on after an error, which ends the session
+// otherwise. It goes on where limits may be outdated: they are asked for again, and
+// the call is made again. The gate is not held, so that others commit meanwhile.
+func (t *task) goesOn(err error) bool {
+	if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+		err = t.renew(e.Topic)
+	}
+	if err != nil && t.ctx.Err() == nil {
+		t.fail(err)
+	}
+	return err == nil
 }
 
 // full tells whether the task holds as much as a commit takes. The gate is held
@@ -71,10 +83,18 @@ func (t *task) room() bool {
 // advance runs the timers that are due. What they do is in the transaction as a
 // record's effects are.
 func (t *task) advance() {
+	for {
+		if err := t.fire(); err == nil || !t.goesOn(err) {
+			return
+		}
+	}
+}
+
+func (t *task) fire() error {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
 	if t.closed || t.session.ctx.Err() != nil {
-		return
+		return nil
 	}
 	w, err := t.core.Advance(time.Now())
 	if err == nil && len(w.Rows)+len(w.Records) > 0 {
@@ -82,8 +102,10 @@ func (t *task) advance() {
 		t.processed(0)
 	}
 	if err != nil {
-		t.fail(fmt.Errorf("timers of partition %d: %w", t.partition, err))
+		return fmt.Errorf("timers of partition %d: %w", t.partition, err)
 	}
+	t.renewed = nil
+	return nil
 }
 
 // processed notes that the task has a part in the open transaction. The gate is
@@ -106,9 +128,14 @@ func (t *task) processed(records int) {
 func (t *task) record(r topology.Raw) error {
 	w, err := t.core.Process(r)
 	if err != nil {
-		return t.refused(r, err)
+		err = t.refused(r, err)
+	} else {
+		err = t.write(&w)
 	}
-	return t.write(&w)
+	if err == nil {
+		t.renewed = nil
+	}
+	return err
 }
 
 // write puts the effects of a call into the open transaction.
@@ -126,7 +153,14 @@ func (t *task) write(w *topology.Writes) error {
 		t.counts.dropped[w.DropReason].Add(1)
 	}
 	for _, r := range w.Refused {
-		if err := t.leaveOut(r.Raw, r.Policy, r.Err); err != nil {
+		err := t.leaveOut(r.Raw, r.Policy, r.Err)
+		if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+			// The call cannot be made again any more.
+			if err = t.renew(e.Topic); err == nil {
+				err = t.leaveOut(r.Raw, r.Policy, r.Err)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -155,6 +189,9 @@ func publish(to *kafka.Producer, partition int32, r *topology.Raw) {
 // refused does with a record what its policy says, or returns the error.
 func (t *task) refused(r topology.Raw, err error) error {
 	e, ok := errors.AsType[*topology.RecordError](err)
+	if as[*topology.OutdatedError](err) {
+		return err
+	}
 	if !ok {
 		return fmt.Errorf("record %s: %w", r.Position, err)
 	}

@@ -41,7 +41,7 @@ func (t *task) openStores() error {
 	if err != nil {
 		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
-	core.Limits = t.limits.of
+	core.Limits, core.Outdated = t.limits.of, t.outdated
 	t.core = core
 	return nil
 }

@@ -43,7 +43,7 @@ func (p *Processor) prepareTopics(ctx context.Context) (ready topics, err error)
 	if err != nil {
 		return ready, err
 	}
-	if err := p.askLimits(p.allTopics()); err != nil {
+	if err := p.askLimits(ctx, p.allTopics()); err != nil {
 		return ready, err
 	}
 	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
@@ -69,7 +69,7 @@ func (p *Processor) prepareTopics(ctx context.Context) (ready topics, err error)
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	return ready, errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
+	return ready, errors.Join(append(wrong, p.askLimits(ctx, p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,4 +323,100 @@ func TestDeadLetterFits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A limit that is raised while the instance runs holds for the next large record:
+// before something is refused the topic is asked again, by an input of its own, by
+// several that are merged, and for the dead letters.
+func TestLimitRaised(t *testing.T) {
+	t.Parallel()
+	const limit, raised = 20_000, 200_000
+	merged := func(t testing.TB) *topology.Topology {
+		b := topology.NewBuilder("copies")
+		others := topology.Topic[string, string]{Name: "others", Key: codec.String{}, Value: codec.String{}}
+		table := topology.ToTable(topology.Merge(topology.Consume(b, texts), topology.Consume(b, others)), topology.Store[string, string]{Name: "copy"})
+		topology.Publish(table, topology.Topic[string, string]{Name: "out"})
+		return build(t, b)
+	}
+	for name, what := range map[string]struct {
+		of     func(testing.TB) *topology.Topology
+		topic  string // that is limited
+		policy topology.Policy
+	}{
+		"table":        {copies, "copies-copy-table", topology.Fail},
+		"output":       {copies, "out", topology.Fail},
+		"merged":       {merged, "out", topology.Fail},
+		"dead letters": {copies, "copies-dead-letters", topology.DeadLetter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			for _, topic := range []string{texts.Name, "others", "out", "copies-copy-table", "copies-dead-letters"} {
+				config := map[string]string{"cleanup.policy": "delete"}
+				if strings.HasSuffix(topic, "-table") {
+					config["cleanup.policy"] = "compact"
+				}
+				if topic == what.topic || what.policy == topology.DeadLetter && topic == "out" {
+					config["max.message.bytes"] = fmt.Sprint(limit)
+				}
+				c.create(topic, 1, config)
+			}
+			c.produce(texts.Name, sized("a", 10))
+			i := c.start(what.of(t), writes(what.policy))
+			c.drained("copies-copy", texts.Name)
+			if err := c.configure(what.topic, "max.message.bytes", fmt.Sprint(raised)); err != nil {
+				t.Fatal(err)
+			}
+			c.produce(texts.Name, sized("large", limit), sized("b", 10))
+			c.drained("copies-copy", texts.Name)
+			there := len(c.letters("copies-dead-letters")) == 1
+			if what.policy == topology.Fail {
+				there = len(lastValues(c.read(what.topic))["large"]) == limit
+			}
+			if s := i.Status().Counts; !there || s.Sessions != 1 {
+				t.Errorf("%s has the large record: %v, after %d sessions", what.topic, there, s.Sessions)
+			}
+		})
+	}
+}
+
+// While a limit stays as it is every large record is refused, and the topic is not
+// asked for each of them. Once it is raised they go through.
+func TestLimitKept(t *testing.T) {
+	t.Parallel()
+	const limit, raised = 20_000, 200_000
+	c := newCluster(t, 1)
+	c.create(texts.Name, 1, nil)
+	c.create("out", 1, map[string]string{"max.message.bytes": fmt.Sprint(limit)})
+	i := c.start(copies(t), writes(topology.Skip))
+	c.produce(texts.Name, sized("a", 10))
+	c.drained("copies-copy", texts.Name)
+	var asked atomic.Int64
+	c.ControlKey(int16(kmsg.DescribeConfigs), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	bad, began := int64(0), time.Now()
+	for asked.Load() < 3 {
+		c.produce(texts.Name, sized(fmt.Sprint("bad", bad), limit))
+		bad++
+	}
+	c.drained("copies-copy", texts.Name)
+	if s := i.Status().Counts; s.Skipped != bad || s.Sessions != 1 {
+		t.Errorf("%d skipped after %d sessions, want %d", s.Skipped, s.Sessions, bad)
+	}
+	if n, most := asked.Load(), int64(time.Since(began)/time.Second)+1; n > most {
+		t.Errorf("the topic was asked %d times, want %d at most", n, most)
+	}
+	if err := c.configure("out", "max.message.bytes", fmt.Sprint(raised)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		c.produce(texts.Name, sized("good", limit))
+		if len(lastValues(c.read("out"))["good"]) == 0 {
+			return errors.New("the record is still refused")
+		}
+		return nil
+	})
 }
