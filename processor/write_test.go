@@ -31,16 +31,18 @@ func copies(t testing.TB) *topology.Topology {
 }
 
 // everywhere sends each text through all that writes: a table, an output, a
-// repartition topic, a window and a join behind it.
-func everywhere(t testing.TB) *topology.Topology {
-	b := topology.NewBuilder("copies")
+// repartition topic, a window and a join behind it. Their names begin with a prefix.
+func everywhere(t testing.TB, prefix string) *topology.Topology {
+	texts := texts
+	texts.Name = prefix + texts.Name
+	b := topology.NewBuilder(prefix + "copies")
 	table := topology.Materialize(b, texts, topology.Store[string, string]{Name: "copy"})
-	topology.Publish(table, topology.Topic[string, string]{Name: "out"})
-	own := topology.Repartition(topology.Consume(b, texts), topology.Topic[string, string]{Name: "copies-own"})
+	topology.Publish(table, topology.Topic[string, string]{Name: prefix + "out"})
+	own := topology.Repartition(topology.Consume(b, texts), topology.Topic[string, string]{Name: prefix + "copies-own"})
 	newest := topology.Store[topology.Windowed[string], string]{Name: "newest"}
 	topology.Reduce(topology.Window(own, topology.Tumbling{Size: time.Hour}), newest, func(_ topology.Windowed[string], text, _ string) string { return text })
 	kept := topology.ToTable(own, topology.Store[string, string]{Name: "kept"})
-	topology.Publish(topology.Join(own, kept, topology.Left(func(_, text string, _ *string) string { return text })), topology.Topic[string, string]{Name: "joined"})
+	topology.Publish(topology.Join(own, kept, topology.Left(func(_, text string, _ *string) string { return text })), topology.Topic[string, string]{Name: prefix + "joined"})
 	return build(t, b)
 }
 
@@ -209,8 +211,14 @@ func (c *cluster) refuse(topic, text string, refusal *kerr.Error) {
 // through everywhere, or is a dead letter and has come through nowhere.
 func TestEverySizeFits(t *testing.T) {
 	t.Parallel()
+	newCluster(t, 1).everySizeFits()
+}
+
+func TestIntegrationEverySizeFits(t *testing.T) { realCluster(t).everySizeFits() }
+
+func (c *cluster) everySizeFits() {
+	t, prefix := c.t, c.prefix()
 	const limit = 8_000
-	c := newCluster(t, 1)
 	for topic, policy := range map[string]string{
 		texts.Name: "delete", "out": "delete", "joined": "delete", "copies-own": "delete",
 		"copies-copy-table": "compact", "copies-newest-table": "compact", "copies-kept-table": "compact",
@@ -219,7 +227,7 @@ func TestEverySizeFits(t *testing.T) {
 		if topic == texts.Name {
 			config["max.message.bytes"] = fmt.Sprint(2 * limit)
 		}
-		c.create(topic, 1, config)
+		c.create(prefix+topic, 1, config)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	var sent []topology.Raw
@@ -232,17 +240,22 @@ func TestEverySizeFits(t *testing.T) {
 	}
 	random.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
 	c.client = c.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(2*limit), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	c.produce(texts.Name, sent...)
-	i := c.start(everywhere(t), policies(topology.Policies{Write: topology.DeadLetter}))
-	c.drained("copies-copy", texts.Name)
-	c.drained("copies-texts", texts.Name)
-	c.drained("copies-kept", "copies-own")
-	c.drained("copies-newest", "copies-own")
+	c.produce(prefix+texts.Name, sent...)
+	i := c.start(everywhere(t, prefix), func(cfg *processor.Config) {
+		cfg.Policies.Write = topology.DeadLetter
+		cfg.SessionTimeout = 10 * time.Second // a real broker takes 6 seconds at least
+	})
+	for group, topic := range map[string]string{"copy": texts.Name, texts.Name: texts.Name, "kept": "copies-own", "newest": "copies-own"} {
+		if group == texts.Name {
+			group = prefix + group
+		}
+		c.drained(prefix+"copies-"+group, prefix+topic)
+	}
 	letters := map[string]int{}
-	for _, r := range c.letters("copies-dead-letters") {
+	for _, r := range c.letters(prefix + "copies-dead-letters") {
 		letters[string(r.Key)]++
 	}
-	rows, out, joined := lastValues(c.read("copies-copy-table")), lastValues(c.read("out")), lastValues(c.read("joined"))
+	rows, out, joined := lastValues(c.read(prefix+"copies-copy-table")), lastValues(c.read(prefix+"out")), lastValues(c.read(prefix+"joined"))
 	for _, r := range sent {
 		n, isLetter := topology.BatchBytes(r.Key, r.Value, nil), letters[string(r.Key)] > 0
 		_, isRow := rows[string(r.Key)]
