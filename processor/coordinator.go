@@ -6,6 +6,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -19,7 +20,7 @@ func (m *member) ask(ctx context.Context, request func(*sarama.Broker) (sarama.K
 // that it knew for ever.
 func askCoordinator(ctx context.Context, client sarama.Client, group string, request func(*sarama.Broker) (sarama.KError, error)) error {
 	for again := true; ; again = false {
-		code, err := call(ctx, func() (sarama.KError, error) {
+		code, err := kafka.Call(ctx, func() (sarama.KError, error) {
 			b, err := client.Coordinator(group)
 			if err != nil {
 				return 0, err
@@ -44,7 +45,7 @@ func askCoordinator(ctx context.Context, client sarama.Client, group string, req
 		if !again {
 			return err
 		}
-		if _, err := call(ctx, func() (any, error) { return nil, client.RefreshCoordinator(group) }); err != nil {
+		if _, err := kafka.Call(ctx, func() (any, error) { return nil, client.RefreshCoordinator(group) }); err != nil {
 			return err
 		}
 	}
@@ -103,7 +104,7 @@ func committedOffsets(ctx context.Context, client sarama.Client, group string, t
 func inputPartitions(ctx context.Context, client sarama.Client, g *topology.Group) (map[string][]int32, error) {
 	topics := map[string][]int32{}
 	for _, topic := range g.Inputs {
-		partitions, err := call(ctx, func() ([]int32, error) { return client.Partitions(topic) })
+		partitions, err := kafka.Call(ctx, func() ([]int32, error) { return client.Partitions(topic) })
 		if err != nil {
 			return nil, fmt.Errorf("topic %q: %w", topic, err)
 		}

@@ -40,7 +40,7 @@ func (f *follower) deadLetter(r topology.Raw, reason error) error {
 	if err != nil {
 		return err
 	}
-	_, err = call(f.ctx, func() (struct{}, error) {
+	_, err = kafka.Call(f.ctx, func() (struct{}, error) {
 		p, err := kafka.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
 		if err != nil {
 			return struct{}{}, err

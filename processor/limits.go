@@ -178,7 +178,7 @@ func (p *Processor) askLimits(ctx context.Context, topics []string) error {
 	if len(resources) == 0 {
 		return nil
 	}
-	results, err := call(ctx, func() ([]*sarama.ConfigResourceResult, error) {
+	results, err := kafka.Call(ctx, func() ([]*sarama.ConfigResourceResult, error) {
 		return admin.DescribeConfigs(resources, sarama.DescribeConfigsOptions{})
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -158,7 +159,7 @@ func (m *member) runSession(ctx context.Context) error {
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
 	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
-	s, err := call(ctx, func() (*session, error) {
+	s, err := kafka.Call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
@@ -195,7 +196,10 @@ func (m *member) refresh() error {
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
-	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
+	client, err := m.kafka().ConnectMember(ctx, kafka.Membership{
+		Instance: m.instance, SessionTimeout: m.config.SessionTimeout, Heartbeat: heartbeat,
+		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -204,16 +208,16 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.asked.Store(true)
-	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client.Sarama)
 	if err != nil {
 		return err
 	}
 	// What is left of a session that fails, or that stops before it has a
 	// partition, waits for nobody.
-	defer context.AfterFunc(s.ctx, client.dialer.cut)()
+	defer context.AfterFunc(s.ctx, client.Cut)()
 	defer context.AfterFunc(ctx, func() {
 		if m.balance.generation.Load() < 0 {
-			client.dialer.cut()
+			client.Cut()
 		}
 	})()
 	s.fetch = group
@@ -233,7 +237,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 		err = nil // it was asked to end
 	}
 	err = errors.Join(err, group.Close())
-	if failure != nil || client.dialer.over.Err() != nil {
+	if failure != nil || client.IsCut() {
 		err = nil // a consequence: its connections were cut
 	}
 	return errors.Join(failure, err)

@@ -22,7 +22,7 @@ func (p *Processor) SetBackClocks(ctx context.Context, to time.Time) (changed in
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	for _, g := range p.topology.Groups() {
-		n, err := setBackGroup(ctx, client, g, to)
+		n, err := setBackGroup(ctx, client.Sarama, g, to)
 		if changed += n; err != nil {
 			return changed, fmt.Errorf("group %q: %w", g.Name, err)
 		}

@@ -181,7 +181,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			_, err := call(s.ctx, func() (any, error) { return nil, kafka.Fence(s.client, holder, transactionTimeout) })
+			_, err := kafka.Call(s.ctx, func() (any, error) { return nil, kafka.Fence(s.client, holder, transactionTimeout) })
 			if err != nil {
 				return false, err
 			}
