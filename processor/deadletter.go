@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -40,16 +41,15 @@ func (f *follower) deadLetter(r topology.Raw, reason error) error {
 	if err != nil {
 		return err
 	}
-	_, err = kafka.Call(f.ctx, func() (struct{}, error) {
-		p, err := kafka.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
-		if err != nil {
-			return struct{}{}, err
-		}
-		publish(p, partition, &letter)
-		p.Push()
-		return struct{}{}, p.Flush()
-	})
-	return err
+	p, err := kafka.NewProducer(f.ctx, f.writer, "", f.group.Name, transactionTimeout)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(f.ctx, p.Close)()
+	defer p.Close()
+	publish(p, partition, &letter)
+	p.Push()
+	return p.Flush()
 }
 
 // deadLetter returns a record as it goes to the topic for dead letters, whose

@@ -184,7 +184,7 @@ func (all *globals) round(ctx context.Context) error {
 	}
 	byLeader := map[*sarama.Broker][]*reading{}
 	for _, t := range all.tables {
-		if err := t.open(all.client); err != nil {
+		if err := t.open(ctx, all.client); err != nil {
 			return fmt.Errorf("global table %q: %w", t.Store, err)
 		}
 		for _, c := range t.cursors {

@@ -167,33 +167,19 @@ func shortest(settings ...string) (d time.Duration) {
 // askLimits asks the brokers what topics take. Those that the user may not
 // describe are left out: their refusals tell as much, only later.
 func (p *Processor) askLimits(ctx context.Context, topics []string) error {
-	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
-	if err != nil {
-		return err
-	}
-	var resources []*sarama.ConfigResource
-	for _, topic := range topics {
-		resources = append(resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: limitSettings})
-	}
-	if len(resources) == 0 {
+	if len(topics) == 0 {
 		return nil
 	}
-	results, err := kafka.Call(ctx, func() ([]*sarama.ConfigResourceResult, error) {
-		return admin.DescribeConfigs(resources, sarama.DescribeConfigsOptions{})
-	})
+	all, err := p.broker().Settings(ctx, topics, limitSettings...)
 	if err != nil {
 		return fmt.Errorf("limits of topics: %w", err)
 	}
-	for _, r := range results {
-		if r.ErrorCode != sarama.ErrNoError {
-			p.config.Logger.Debug("limits of a topic are not known", "topic", r.Name, "error", r.ErrorCode)
+	for _, s := range all {
+		if s.Err != nil {
+			p.config.Logger.Debug("limits of a topic are not known", "topic", s.Topic, "error", s.Err)
 			continue
 		}
-		config := map[string]string{}
-		for _, e := range r.Configs {
-			config[e.Name] = e.Value
-		}
-		p.limits.learn(r.Name, config)
+		p.limits.learn(s.Topic, s.Values)
 	}
 	return nil
 }
@@ -256,7 +242,7 @@ func (p *Processor) allTopics() []string {
 		}
 	}
 	slices.Sort(topics)
-	return slices.DeleteFunc(slices.Compact(topics), func(topic string) bool { return !p.knows(topic) })
+	return slices.DeleteFunc(slices.Compact(topics), func(topic string) bool { return !p.broker().Know(topic) })
 }
 
 // maxMessageBytes returns a topic's setting of that name, 0 if it is not known.

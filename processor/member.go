@@ -163,7 +163,7 @@ func (m *member) runSession(ctx context.Context) error {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
-		return newSession(m)
+		return newSession(ctx, m)
 	})
 	m.waits.clear(what, "")
 	switch {
@@ -306,46 +306,14 @@ func (s *session) outOfRange(err error) error {
 		where, s.group.Name, err, s.config.Brokers[0], s.group.Name, place)
 }
 
-// leave gives the partitions to the others at once: a static member would keep
-// them until its session times out.
-func (m *member) leave(ctx context.Context) error {
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
-			Version: 3, GroupId: m.group.Name,
-			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
-		})
-		if err != nil {
-			return 0, err
-		}
-		if r.Err != sarama.ErrNotCoordinatorForConsumer {
-			return 0, nil // or there was no member, or no group
-		}
-		return r.Err, nil
-	})
-	if err != nil {
-		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
-	}
-	return nil
+// coordinator is the member's group as its coordinator knows it.
+func (m *member) coordinator() kafka.Group {
+	return kafka.Group{Client: m.client, Name: m.group.Name}
 }
 
-// description is the group as its coordinator sees it.
-func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
-	var resp *sarama.DescribeGroupsResponse
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		var err error
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
-			return 0, err
-		}
-		if len(resp.Groups) != 1 {
-			return 0, sarama.ErrIncompleteResponse
-		}
-		return resp.Groups[0].Err, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("describing group %s: %w", m.group.Name, err)
-	}
-	return resp.Groups[0], nil
-}
+// leave gives the partitions to the others at once: a static member would keep
+// them until its session times out.
+func (m *member) leave(ctx context.Context) error { return m.coordinator().Leave(ctx, m.instance) }
 
 // said is what a member has told the others, and what it was given: nil where the
 // group does not say.

@@ -73,7 +73,7 @@ func (t *task) closeStores() error {
 // end. What is on the disk is used as it is.
 func (k *kept) open(ctx context.Context) error {
 	var err error
-	if k.source, err = k.incarnation(k.Changelog); err != nil {
+	if k.source, err = k.incarnation(ctx, k.Changelog); err != nil {
 		return err
 	}
 	note, err := k.noted()
