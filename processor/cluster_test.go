@@ -90,6 +90,7 @@ func build(t testing.TB, b *topology.Builder) *topology.Topology {
 // A cluster is a Kafka and a Redis. They end with the test.
 type cluster struct {
 	*kfake.Cluster
+	real    *real // instead, if it is set
 	t       testing.TB
 	redis   *miniredis.Miniredis
 	network *network // between the brokers and all clients

@@ -26,12 +26,12 @@ func (groupClient) GetOffset(_ string, _ int32, at int64) (int64, error) {
 // startFetching begins to fetch the session's inputs, with a client of their own. It
 // goes on until stop is called, which waits for no broker.
 func (s *session) startFetching(ctx context.Context) (stop func(), err error) {
-	client, err := newClient(ctx, s.config.Brokers, s.config.saramaConfig(s.topology.Application()))
+	client, err := s.kafka().Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.fetcher = inputs.NewFetcher(client, s.fetched)
-	uncut := context.AfterFunc(s.ctx, client.dialer.cut)
+	s.fetcher = inputs.NewFetcher(client.Sarama, s.fetched)
+	uncut := context.AfterFunc(s.ctx, client.Cut)
 	return func() {
 		uncut()
 		_ = client.Close()

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,12 +17,12 @@ import (
 
 // open opens the store, and wipes it if it does not fit the topic. It is called
 // again from time to time: a topic that was made anew is noticed so.
-func (t *global) open(client sarama.Client) error {
+func (t *global) open(ctx context.Context, client sarama.Client) error {
 	partitions, err := client.Partitions(t.Topic)
 	if err != nil {
 		return fmt.Errorf("topic %q: %w", t.Topic, err)
 	}
-	source, err := t.incarnation(t.Topic)
+	source, err := t.incarnation(ctx, t.Topic)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -92,7 +93,7 @@ func (m *member) stay(ctx context.Context) error {
 		if err == nil {
 			err = errMembershipEnded
 		}
-		if m.refused(err) {
+		if m.refused(ctx, err) {
 			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
 			continue
 		}
@@ -157,11 +158,11 @@ func (m *member) runSession(ctx context.Context) error {
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
 	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
-	s, err := call(ctx, func() (*session, error) {
+	s, err := kafka.Call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
-		return newSession(m)
+		return newSession(ctx, m)
 	})
 	m.waits.Clear(what, "")
 	switch {
@@ -202,7 +203,10 @@ func (m *member) consume(ctx context.Context, s *session) error {
 		return explain(err)
 	}
 	defer stopFetching()
-	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
+	client, err := m.kafka().ConnectMember(ctx, kafka.Membership{
+		Instance: m.instance, SessionTimeout: m.config.SessionTimeout, Heartbeat: heartbeat,
+		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -211,16 +215,16 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.asked.Store(true)
-	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, groupClient{client})
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, groupClient{client.Sarama})
 	if err != nil {
 		return err
 	}
 	// What is left of a session that fails, or that stops before it has a
 	// partition, waits for nobody.
-	defer context.AfterFunc(s.ctx, client.dialer.cut)()
+	defer context.AfterFunc(s.ctx, client.Cut)()
 	defer context.AfterFunc(ctx, func() {
 		if m.balance.generation.Load() < 0 {
-			client.dialer.cut()
+			client.Cut()
 		}
 	})()
 	s.claimer = group
@@ -240,7 +244,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 		err = nil // it was asked to end
 	}
 	err = errors.Join(err, group.Close())
-	if failure != nil || client.dialer.over.Err() != nil {
+	if failure != nil || client.IsCut() {
 		err = nil // a consequence: its connections were cut
 	}
 	return errors.Join(failure, err)
@@ -274,46 +278,14 @@ func (s *session) groupTrouble(err error) {
 // groupSilence is longer than it takes to try again, a dial and a read included.
 const groupSilence = 7 * time.Second
 
-// leave gives the partitions to the others at once: a static member would keep
-// them until its session times out.
-func (m *member) leave(ctx context.Context) error {
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
-			Version: 3, GroupId: m.group.Name,
-			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
-		})
-		if err != nil {
-			return 0, err
-		}
-		if r.Err != sarama.ErrNotCoordinatorForConsumer {
-			return 0, nil // or there was no member, or no group
-		}
-		return r.Err, nil
-	})
-	if err != nil {
-		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
-	}
-	return nil
+// coordinator is the member's group as its coordinator knows it.
+func (m *member) coordinator() kafka.Group {
+	return kafka.Group{Client: m.client, Name: m.group.Name}
 }
 
-// description is the group as its coordinator sees it.
-func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
-	var resp *sarama.DescribeGroupsResponse
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		var err error
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
-			return 0, err
-		}
-		if len(resp.Groups) != 1 {
-			return 0, sarama.ErrIncompleteResponse
-		}
-		return resp.Groups[0].Err, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("describing group %s: %w", m.group.Name, err)
-	}
-	return resp.Groups[0], nil
-}
+// leave gives the partitions to the others at once: a static member would keep
+// them until its session times out.
+func (m *member) leave(ctx context.Context) error { return m.coordinator().Leave(ctx, m.instance) }
 
 // said is what a member has told the others, and what it was given: nil where the
 // group does not say.

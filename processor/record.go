@@ -21,11 +21,14 @@ func (t *task) look() (ready bool, again time.Duration) {
 
 // take processes records while it is known which one is next, in one transaction
 // unless they have very many effects.
-func (t *task) take() {
+func (t *task) take() { t.goesOn(t.some()) }
+
+// some is take, and returns why a record could not be processed.
+func (t *task) some() (err error) {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
 	if !t.open() {
-		return
+		return nil
 	}
 	n := 0
 	for ; n < batchSize && !t.full(); n++ {
@@ -33,15 +36,28 @@ func (t *task) take() {
 		if in == nil {
 			break
 		}
-		if err := t.record(*in.Record()); err != nil {
-			t.fail(err)
-			return
+		if err = t.record(*in.Record()); err != nil {
+			break
 		}
 		in.Pass()
 	}
 	if n > 0 {
 		t.processed(n)
 	}
+	return err
+}
+
+// goesOn tells whether the task goes on after an error, which ends the session
+// otherwise. It goes on where limits may be outdated: they are asked for again, and
+// the call is made again. The gate is not held, so that others commit meanwhile.
+func (t *task) goesOn(err error) bool {
+	if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+		err = t.renew(e.Topic)
+	}
+	if err != nil && t.ctx.Err() == nil {
+		t.fail(err)
+	}
+	return err == nil
 }
 
 // happened is when a record happened. If the topology can't say it will refuse
@@ -84,10 +100,18 @@ func (t *task) room() bool {
 // advance runs the timers that are due. What they do is in the transaction as a
 // record's effects are.
 func (t *task) advance() {
+	for {
+		if err := t.fire(); err == nil || !t.goesOn(err) {
+			return
+		}
+	}
+}
+
+func (t *task) fire() error {
 	t.gate.RLock()
 	defer t.gate.RUnlock()
 	if !t.open() {
-		return
+		return nil
 	}
 	w, err := t.core.Advance(time.Now())
 	if err == nil && len(w.Rows)+len(w.Records) > 0 {
@@ -95,8 +119,10 @@ func (t *task) advance() {
 		t.processed(0)
 	}
 	if err != nil {
-		t.fail(fmt.Errorf("timers of partition %d: %w", t.partition, err))
+		return fmt.Errorf("timers of partition %d: %w", t.partition, err)
 	}
+	t.renewed = nil
+	return nil
 }
 
 // processed notes that the task has a part in the open transaction, and how large
@@ -119,9 +145,14 @@ func (t *task) processed(records int) {
 func (t *task) record(r topology.Raw) error {
 	w, err := t.core.Process(r)
 	if err != nil {
-		return t.refused(r, err)
+		err = t.refused(r, err)
+	} else {
+		err = t.write(&w)
 	}
-	return t.write(&w)
+	if err == nil {
+		t.renewed = nil
+	}
+	return err
 }
 
 // write puts the effects of a call into the open transaction.
@@ -139,7 +170,14 @@ func (t *task) write(w *topology.Writes) error {
 		t.counts.dropped[w.DropReason].Add(1)
 	}
 	for _, r := range w.Refused {
-		if err := t.leaveOut(r.Raw, r.Policy, r.Err); err != nil {
+		err := t.leaveOut(r.Raw, r.Policy, r.Err)
+		if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+			// The call cannot be made again any more.
+			if err = t.renew(e.Topic); err == nil {
+				err = t.leaveOut(r.Raw, r.Policy, r.Err)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -168,6 +206,9 @@ func publish(to *kafka.Producer, partition int32, r *topology.Raw) {
 // refused does with a record what its policy says, or returns the error.
 func (t *task) refused(r topology.Raw, err error) error {
 	e, ok := errors.AsType[*topology.RecordError](err)
+	if as[*topology.OutdatedError](err) {
+		return err
+	}
 	if !ok {
 		return fmt.Errorf("record %s: %w", r.Position, err)
 	}

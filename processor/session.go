@@ -52,8 +52,8 @@ type session struct {
 // newSession comes before joining the group: its producer ends what a
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
-func newSession(m *member) (*session, error) {
-	producer, err := kafka.NewProducer(m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
+func newSession(ctx context.Context, m *member) (*session, error) {
+	producer, err := kafka.NewProducer(ctx, m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +83,7 @@ func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.
 func (s *session) owns() error {
-	err := s.ask(s.ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.Heartbeat(&sarama.HeartbeatRequest{
-			Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
-			MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
-		})
-		if err != nil {
-			return 0, err
-		}
-		if r.Err == sarama.ErrRebalanceInProgress {
-			return 0, nil
-		}
-		return r.Err, nil
-	})
+	err := s.coordinator().Heartbeat(s.ctx, s.membership())
 	if err != nil {
 		return fmt.Errorf("is the partition still ours? %w", err)
 	}
@@ -123,4 +111,5 @@ func (s *session) close() {
 	if err := s.producer.Abort(); err != nil {
 		s.log.Debug("aborting the open transaction", "error", err)
 	}
+	s.producer.Close()
 }

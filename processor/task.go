@@ -30,6 +30,7 @@ type task struct {
 	legacy    legacy
 	core      *topology.Task // nil while the stores are not open
 	opening   error          // why they could not be opened
+	renewed   []string       // topics whose limits were asked for since the last call that was not refused by them
 	turns     chan func()    // what goka's next callbacks do
 	merge     *inputs.Merge
 

@@ -1,4 +1,4 @@
-package processor
+package kafka
 
 import (
 	"context"
@@ -55,7 +55,7 @@ var errCut = fmt.Errorf("the connections to Kafka are closed: %w", net.ErrClosed
 
 // Dial makes a connection.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	conn, err := call(d.over, func() (net.Conn, error) {
+	conn, err := Call(d.over, func() (net.Conn, error) {
 		conn, err := d.dial(network, address)
 		if err != nil {
 			return nil, err
@@ -109,40 +109,10 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// A client is sarama's, whose Close waits for no broker.
-type client struct {
-	sarama.Client
-	dialer *dialer
-}
-
-func (c *client) Close() error {
-	c.dialer.cut()
-	return c.Client.Close()
-}
-
-// newClient returns a client for a configuration, which it changes. When ctx is
-// done it gives up, whatever the brokers do.
-func newClient(ctx context.Context, brokers []string, cfg *sarama.Config) (*client, error) {
-	d := newDialer(cfg)
-	defer context.AfterFunc(ctx, d.cut)()
-	c, err := sarama.NewClient(brokers, cfg)
-	if ctx.Err() != nil {
-		if err == nil {
-			_ = c.Close()
-		}
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		d.cut()
-		return nil, err
-	}
-	return &client{c, d}, nil
-}
-
-// call returns what f returns, or ctx's error as soon as ctx is done. f is then
+// Call returns what f returns, or ctx's error as soon as ctx is done. f is then
 // left to itself: its requests end with their client, at the end of Run at the
 // latest.
-func call[T any](ctx context.Context, f func() (T, error)) (T, error) {
+func Call[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
