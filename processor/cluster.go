@@ -7,8 +7,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -91,7 +91,7 @@ func (c cluster) ordered(ctx context.Context, store string, from, to []byte, lim
 		for address, partitions := range others {
 			parts = append(parts, c.peer(address, store).rows(ctx, partitions, from, to, limit))
 		}
-		byKey(parts)(yield)
+		rows.ByKey(parts)(yield)
 	}
 }
 
@@ -129,54 +129,13 @@ func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw
 			c.changes(ctx, store)(yield)
 			return
 		}
-		merged(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
+		rows.AsTheyCome(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
 			parts := []iter.Seq2[topology.Raw, error]{c.changes(ctx, store)}
 			for address, partitions := range others {
 				parts = append(parts, c.peer(address, store).changes(ctx, partitions))
 			}
 			return parts
-		}, yield)
-	}
-}
-
-// merged yields what several parts yield, as it comes, until one of them ends.
-// The parts end with the context that they are made with; when merged returns,
-// they and its goroutines have ended.
-func merged(ctx context.Context, made func(context.Context) []iter.Seq2[topology.Raw, error], yield func(topology.Raw, error) bool) {
-	type next struct {
-		row topology.Raw
-		err error
-	}
-	var running sync.WaitGroup
-	defer running.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	parts := made(ctx)
-	rows, ended := make(chan next), make(chan struct{}, len(parts))
-	for _, part := range parts {
-		running.Go(func() {
-			defer func() { ended <- struct{}{} }()
-			for row, err := range part {
-				select {
-				case rows <- next{row, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	for {
-		select {
-		case n := <-rows:
-			if n.err != nil && ctx.Err() != nil {
-				return // what ends because it is to end is no error
-			}
-			if !yield(n.row, n.err) || n.err != nil {
-				return
-			}
-		case <-ended:
-			return
-		}
+		})(yield)
 	}
 }
 
