@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/notify"
 )
 
 // A balancer is sarama's cooperative sticky strategy for partition numbers: the
@@ -21,7 +23,7 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
-	settled    bell        // joining is over
+	settled    notify.Bell // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -76,7 +78,7 @@ func (b *balancer) what() string { return b.member.String() + " to share its par
 
 // awaited says that the member waits for its share.
 func (b *balancer) awaited() {
-	b.member.waits.expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
+	b.member.waits.Expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
 }
 
 // An assignment is what the leader tells a member beside its partitions.
@@ -203,8 +205,8 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
-	b.settled.ring()
-	b.member.waits.clear(b.what(), "")
+	b.settled.Ring()
+	b.member.waits.Clear(b.what(), "")
 	b.member.update()
 }
 

@@ -115,8 +115,8 @@ func (s *session) commit() {
 	began := time.Now()
 
 	what := "Kafka to take a commit of " + s.String()
-	s.waits.expect(what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
-	defer s.waits.clear(what, "")
+	s.waits.Expect(what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
+	defer s.waits.Clear(what, "")
 
 	// 1. What runs has finished, and new records wait at the gate. The last rows
 	// are on their way to the changelog.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/notify"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -38,7 +39,7 @@ type follower struct {
 	done atomic.Int64 // changelog position that the target has
 	err  atomic.Pointer[string]
 
-	moved bell // done or err has changed
+	moved notify.Bell // done or err has changed
 
 	epoch int64 // ours, 0 before the first Open
 	place place // where the target stands
@@ -92,7 +93,7 @@ func (t *task) unfollow() {
 // and the target is not in trouble.
 func (f *follower) finish() {
 	for f.ctx.Err() == nil {
-		moved := f.moved.next()
+		moved := f.moved.Next()
 		if !f.stopping() || f.err.Load() != nil || f.done.Load() >= f.end.Load() {
 			return
 		}
@@ -113,7 +114,7 @@ func (f *follower) committed(end int64) {
 }
 
 func (f *follower) run() {
-	defer f.waits.clear("sink "+f.sink.String(), f.String())
+	defer f.waits.Clear("sink "+f.sink.String(), f.String())
 	f.began = time.Now()
 	for wait := 50 * time.Millisecond; f.ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
 		began := time.Now()
@@ -148,8 +149,8 @@ func (f *follower) trouble(err error) {
 	}
 	text := err.Error()
 	f.err.Store(&text)
-	f.moved.ring()
-	f.waits.set("sink "+f.sink.String(), f.String(), err)
+	f.moved.Ring()
+	f.waits.Set("sink "+f.sink.String(), f.String(), err)
 	if f.reached(f.id) || errors.Is(err, topology.ErrGap) || errors.Is(err, topology.ErrFenced) {
 		return
 	}
@@ -190,13 +191,13 @@ func (f *follower) once() error {
 	}
 	f.tried = max(f.tried, f.place.offset)
 	f.done.Store(f.place.offset)
-	f.moved.ring()
+	f.moved.Ring()
 	for {
 		if err := f.advance(); err != nil {
 			return err
 		}
 		if f.err.Swap(nil) != nil {
-			f.waits.clear("sink "+f.sink.String(), f.String())
+			f.waits.Clear("sink "+f.sink.String(), f.String())
 		}
 	}
 }
@@ -273,7 +274,7 @@ func (f *follower) step(to int64, rows []topology.Raw) error {
 	}
 	f.place = next
 	f.done.Store(to)
-	f.moved.ring()
+	f.moved.Ring()
 	f.rows.widen()
 	return nil
 }

@@ -113,7 +113,7 @@ func (t *global) commit() error {
 		return fmt.Errorf("global table %q: %w", t.Store, err)
 	}
 	t.places.Store(&places)
-	t.news.ring()
+	t.news.Ring()
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/rcrowley/go-metrics"
+
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 )
 
 // saramaConfig is what all clients have: the user's configuration with what
@@ -63,12 +65,12 @@ func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
 	at := "Kafka at " + strings.Join(p.config.Brokers, ",")
 	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
 	defer cancel()
-	p.waits.expect(at, "", noAnswer)
+	p.waits.Expect(at, "", noAnswer)
 	last := errors.New(noAnswer)
 	for ctx.Err() == nil {
 		client, err := newClient(budget, p.config.Brokers, p.config.saramaConfig(p.topology.Application()))
 		if err == nil {
-			p.waits.clear(at, "")
+			p.waits.Clear(at, "")
 			return client, nil
 		}
 		if c, _ := classify(err); c == setupError {
@@ -76,7 +78,7 @@ func (p *Processor) connect(ctx context.Context) (sarama.Client, error) {
 		}
 		if budget.Err() == nil {
 			last = explain(err)
-			p.waits.set(at, "", last)
+			p.waits.Set(at, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return nil, fmt.Errorf("%s: %w (tried for %v)", at, last, p.config.StartTimeout)
@@ -103,13 +105,8 @@ func explain(err error) error {
 // for each broker, and some of its errors end with a full stop.
 type sentence struct{ error }
 
-func (s sentence) Error() string { return asSentence(s.error.Error()) }
+func (s sentence) Error() string { return waiting.Sentence(s.error.Error()) }
 func (s sentence) Unwrap() error { return s.error }
-
-func asSentence(text string) string {
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\n", "; "), ".: ", ": ")
-	return strings.TrimSuffix(strings.ReplaceAll(text, ".; ", "; "), ".")
-}
 
 // sleep waits, unless ctx is done first.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/notify"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -23,7 +24,7 @@ type kept struct {
 	filled    bool                        // the changelog has had rows before this task
 	followers []*follower
 	left      atomic.Int64 // changelog offsets still to restore
-	news      bell         // rows were committed, or the view has gone
+	news      notify.Bell  // rows were committed, or the view has gone
 }
 
 func newKept(t *task, of *topology.StateStore) *kept {
@@ -48,7 +49,7 @@ func (k *kept) close() error {
 	}
 	s := k.store
 	k.view.Store(nil)
-	k.news.ring()
+	k.news.Ring()
 	k.store = nil
 	return s.Close(k.closed && k.session.ctx.Err() == nil)
 }
@@ -65,7 +66,7 @@ func (k *kept) committed() error {
 	if err := k.store.Commit(end); err != nil {
 		return fmt.Errorf("store %s: %w", k, err)
 	}
-	k.news.ring()
+	k.news.Ring()
 	for _, f := range k.followers {
 		f.committed(end)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -111,7 +112,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.set(m.nextSession(), "", err)
+		m.waits.Set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -157,14 +158,14 @@ func (m *member) runSession(ctx context.Context) error {
 	}
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
-	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
+	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
 	s, err := call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 		return newSession(m)
 	})
-	m.waits.clear(what, "")
+	m.waits.Clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -226,7 +227,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
 	m.balance.awaited()
-	defer m.waits.clear(m.balance.what(), "")
+	defer m.waits.Clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(err, context.Canceled) {
@@ -259,7 +260,7 @@ func (s *session) groupError(err error) {
 // fetchTroubles are the partitions of which sarama reports errors again and again,
 // until it can fetch: it does not say when.
 type fetchTroubles struct {
-	*waits
+	*waiting.Waits
 	what string
 
 	mu     sync.Mutex
@@ -270,11 +271,11 @@ type fetchTroubles struct {
 func (f *fetchTroubles) note(place string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.set(f.what, place, err)
+	f.Set(f.what, place, err)
 	if t := f.places[place]; t != nil {
 		t.Stop()
 	}
-	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
+	f.places[place] = time.AfterFunc(fetchSilence, func() { f.Clear(f.what, place) })
 }
 
 // fetchSilence is longer than it takes to try again, a dial and a read included.
@@ -285,7 +286,7 @@ func (f *fetchTroubles) end() {
 	defer f.mu.Unlock()
 	for place, t := range f.places {
 		t.Stop()
-		f.clear(f.what, place)
+		f.Clear(f.what, place)
 	}
 }
 

@@ -98,10 +98,10 @@ func (m *merge) say(ready bool) {
 		}
 		what, place := "records of input "+f.topic, strconv.Itoa(int(m.partition))
 		if f.awaited = late; !late {
-			m.waits.clear(what, place)
+			m.waits.Clear(what, place)
 			continue
 		}
-		m.waits.expect(what, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", m.partition, m.config.MaxTaskIdle))
+		m.waits.Expect(what, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", m.partition, m.config.MaxTaskIdle))
 	}
 }
 

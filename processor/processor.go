@@ -13,6 +13,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -21,7 +22,7 @@ type Processor struct {
 	topology *topology.Topology
 	config   Config
 	life     life
-	waits    *waits
+	waits    *waiting.Waits
 	limits   *limits
 	counts   counters
 	onStep   func(step int) // of a commit, for tests
@@ -49,7 +50,7 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
+	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}, waits: waiting.New(cfg.Logger), limits: newLimits()}
 	return p, nil
 }
 
@@ -62,7 +63,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return errors.New("processor: Run was called before")
 	}
 	err := p.run(ctx)
-	p.waits.end()
+	p.waits.End()
 	p.life.finish(err)
 	return err
 }
@@ -126,19 +127,19 @@ func (p *Processor) prepare(ctx context.Context) error {
 	defer cancel()
 	const what = "the topics to be looked at"
 	last := errors.New("no answer from Kafka: is a broker down?")
-	p.waits.expect(what, "", last.Error())
+	p.waits.Expect(what, "", last.Error())
 	for ctx.Err() == nil {
 		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
 		switch c, _ := classify(err); {
 		case err == nil:
-			p.waits.clear(what, "")
+			p.waits.Clear(what, "")
 			p.topics = ready
 			return nil
 		case c == setupError:
 			return cured(err)
 		case budget.Err() == nil:
 			last = cured(err)
-			p.waits.set(what, "", last)
+			p.waits.Set(what, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)
@@ -245,7 +246,7 @@ func (p *Processor) States(ctx context.Context) iter.Seq[State] { return p.life.
 // Status returns what this instance is doing.
 func (p *Processor) Status() Status {
 	state, err := p.life.now()
-	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.list()}
+	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.List()}
 	if err != nil {
 		s.Err = err.Error()
 	}

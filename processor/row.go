@@ -241,7 +241,7 @@ func (k *kept) follow(ctx context.Context, yield func(topology.Raw) bool) error 
 	var err error
 	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
-		news := k.news.next()
+		news := k.news.Next()
 		s := k.view.Load()
 		if s == nil {
 			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)

@@ -57,7 +57,7 @@ func newSession(m *member) (*session, error) {
 		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
-	s.lost = fetchTroubles{waits: m.waits, what: fmt.Sprintf("records of group %s", m.group.Name), places: map[string]*time.Timer{}}
+	s.lost = fetchTroubles{Waits: m.waits, what: fmt.Sprintf("records of group %s", m.group.Name), places: map[string]*time.Timer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
 	return s, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -44,6 +45,10 @@ func (s *State) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q is not a state", text)
 }
+
+// A Wait is something that an instance is waiting for: What, its Cause, and Since
+// when. Its String is a sentence.
+type Wait = waiting.Wait
 
 // Status is what an instance is doing.
 type Status struct {

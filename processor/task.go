@@ -91,7 +91,7 @@ func (t *task) begin() error {
 		}
 	}
 	for { // one commit may mark several tasks
-		settled := t.balance.settled.next()
+		settled := t.balance.settled.Next()
 		t.gate.Lock()
 		revoked := t.ctx.Err()
 		if t.claiming = !t.own && revoked == nil; t.claiming && !t.balance.joining.Load() {

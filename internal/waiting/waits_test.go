@@ -1,4 +1,4 @@
-package processor
+package waiting
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 )
 
 // waitLog is a log whose lines begin with the seconds since its start.
-func waitLog() (*waits, func() []string) {
+func waitLog() (*Waits, func() []string) {
 	var text bytes.Buffer
 	began := time.Now()
 	log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
@@ -28,7 +28,7 @@ func waitLog() (*waits, func() []string) {
 			return a
 		},
 	}))
-	return newWaits(log), func() []string {
+	return New(log), func() []string {
 		synctest.Wait()
 		defer text.Reset()
 		return strings.FieldsFunc(text.String(), func(r rune) bool { return r == '\n' })
@@ -47,7 +47,7 @@ func TestWaitIsToldWhenItBeginsLastsAndEnds(t *testing.T) {
 		w, lines := waitLog()
 		refused := errors.New("connection refused: is it running?")
 		for range 200 { // what is tried again and again begins once
-			w.set("Kafka", "", refused)
+			w.Set("Kafka", "", refused)
 			time.Sleep(500 * time.Millisecond)
 		}
 		wantLines(t, lines(),
@@ -57,14 +57,14 @@ func TestWaitIsToldWhenItBeginsLastsAndEnds(t *testing.T) {
 			`at=35s msg=waiting for=Kafka error="connection refused: is it running?" since=35s`,
 			`at=1m5s msg=waiting for=Kafka error="connection refused: is it running?" since=1m5s`,
 			`at=1m35s msg=waiting for=Kafka error="connection refused: is it running?" since=1m35s`)
-		if got, want := fmt.Sprint(w.list()), "[waiting for Kafka for 1m40s: connection refused: is it running?]"; got != want {
+		if got, want := fmt.Sprint(w.List()), "[waiting for Kafka for 1m40s: connection refused: is it running?]"; got != want {
 			t.Errorf("list %s, want %s", got, want)
 		}
-		w.clear("Kafka", "")
-		w.clear("Kafka", "")
+		w.Clear("Kafka", "")
+		w.Clear("Kafka", "")
 		time.Sleep(time.Hour)
 		wantLines(t, lines(), `at=1m45s msg="waits no longer" for=Kafka waited=1m40s`)
-		if got := w.list(); got != nil {
+		if got := w.List(); got != nil {
 			t.Errorf("still waits: %v", got)
 		}
 	})
@@ -73,15 +73,15 @@ func TestWaitIsToldWhenItBeginsLastsAndEnds(t *testing.T) {
 func TestWaitWhoseCauseChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, lines := waitLog()
-		w.set("Kafka", "", errors.New("one"))
+		w.Set("Kafka", "", errors.New("one"))
 		time.Sleep(2 * time.Second)
 		for n := range 10 { // a cause that goes back and forth floods nobody
-			w.set("Kafka", "", errors.New([]string{"two", "one"}[n%2]))
+			w.Set("Kafka", "", errors.New([]string{"two", "one"}[n%2]))
 		}
 		wantLines(t, lines(),
 			"at=0s msg=waiting for=Kafka error=one since=0s",
 			"at=2s msg=waiting for=Kafka error=two since=2s")
-		w.end()
+		w.End()
 		time.Sleep(time.Hour)
 		wantLines(t, lines())
 	})
@@ -91,19 +91,19 @@ func TestWaitThatIsUsual(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, lines := waitLog()
 		for range 10 { // what is soon over is not worth a line
-			w.expect("group a", "", "its members share the partitions out")
+			w.Expect("group a", "", "its members share the partitions out")
 			time.Sleep(2 * time.Second)
-			if n := len(w.list()); n != 1 {
+			if n := len(w.List()); n != 1 {
 				t.Errorf("%d waits are listed, want 1", n)
 			}
-			w.clear("group a", "")
+			w.Clear("group a", "")
 		}
 		wantLines(t, lines())
 		for left := range 20 { // the cause may tell of progress
-			w.expect("table t", "", fmt.Sprint(20-left, " records to go"))
+			w.Expect("table t", "", fmt.Sprint(20-left, " records to go"))
 			time.Sleep(999 * time.Millisecond)
 		}
-		w.clear("table t", "")
+		w.Clear("table t", "")
 		time.Sleep(time.Minute)
 		wantLines(t, lines(),
 			`at=23s msg=waiting for="table t" error="17 records to go" since=3s`,
@@ -118,18 +118,18 @@ func TestWaitOfSeveralPlaces(t *testing.T) {
 		w, lines := waitLog()
 		down := errors.New("down")
 		for p := range 64 {
-			w.set("sink a", fmt.Sprint(p), down)
+			w.Set("sink a", fmt.Sprint(p), down)
 		}
-		w.set("sink b", "0", down)
+		w.Set("sink b", "0", down)
 		time.Sleep(time.Second)
 		for p := range 64 {
-			w.clear("sink a", fmt.Sprint(p))
+			w.Clear("sink a", fmt.Sprint(p))
 		}
-		if got, want := fmt.Sprint(w.list()), "[waiting for sink b for 1s: down]"; got != want {
+		if got, want := fmt.Sprint(w.List()), "[waiting for sink b for 1s: down]"; got != want {
 			t.Errorf("list %s, want %s", got, want)
 		}
-		time.Sleep(waitCalm - time.Second + time.Millisecond)
-		w.clear("sink b", "0")
+		time.Sleep(calm - time.Second + time.Millisecond)
+		w.Clear("sink b", "0")
 		time.Sleep(time.Minute)
 		wantLines(t, lines(),
 			`at=0s msg=waiting for="sink a" error=down since=0s`,
@@ -144,10 +144,10 @@ func TestWaitThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, lines := waitLog()
 		for range 30 { // a session that begins, and fails again
-			w.set("a session", "", errors.New("no replicas"))
+			w.Set("a session", "", errors.New("no replicas"))
 			time.Sleep(time.Second)
-			w.clear("a session", "")
-			if n := len(w.list()); n != 0 {
+			w.Clear("a session", "")
+			if n := len(w.List()); n != 0 {
 				t.Errorf("%d waits are listed, want none", n)
 			}
 			time.Sleep(999 * time.Millisecond)
