@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
-
 )
 
 // A balancer is sarama's cooperative sticky strategy for partition numbers: the

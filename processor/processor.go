@@ -14,8 +14,8 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/follow"
-	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 

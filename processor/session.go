@@ -35,7 +35,7 @@ type session struct {
 	tasks   map[int32]*task
 
 	reasons chan struct{} // to commit, perhaps
-	settled notify.Bell          // a commit is over
+	settled notify.Bell   // a commit is over
 	begun   atomic.Int64  // when the transaction got its first record, since started; 0 if it has none
 	bytes   atomic.Int64  // of rows in the transaction
 
