@@ -58,9 +58,9 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	}
 	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
-		s.gate.Lock()
+		s.transactions.gate.Lock()
 		b.joining.Store(true)
-		s.gate.Unlock()
+		s.transactions.gate.Unlock()
 		own.Owner = s.owner()
 	}
 	b.awaited()
@@ -202,7 +202,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
-	s.wake() // for what had to wait
+	s.transactions.wake() // for what had to wait
 	b.member.waits.Clear(b.what(), "")
 	b.member.update()
 }

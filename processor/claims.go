@@ -83,15 +83,20 @@ func (t *task) gather() error {
 
 // list lists the task among those that commits and readers know, or no more.
 func (s *session) list(t *task, in bool) {
-	s.gate.Lock()
+	s.transactions.gate.Lock()
 	if in {
 		s.tasks[t.partition] = t
 	} else {
 		delete(s.tasks, t.partition)
 	}
 	tasks := slices.SortedFunc(maps.Values(s.tasks), byPartition)
+	parts := make([]part, len(tasks))
+	for i, t := range tasks {
+		parts[i] = t
+	}
 	s.listed.Store(&tasks)
-	s.gate.Unlock()
+	s.parts.Store(&parts)
+	s.transactions.gate.Unlock()
 	s.update()
 }
 

@@ -37,9 +37,9 @@ func (t *task) run() (err error) {
 	if t.legacy, err = t.takenOver(t.ctx, t.partition); err != nil {
 		return err
 	}
-	t.gate.Lock()
+	t.transactions.gate.Lock()
 	t.own = t.legacy.own
-	t.gate.Unlock()
+	t.transactions.gate.Unlock()
 	t.merge = &inputs.Merge{Inputs: t.inputs, MaxIdle: t.config.MaxTaskIdle, Time: t.happened}
 	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { (<-t.turns)() })}
 	if len(t.stores) > 0 {

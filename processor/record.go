@@ -14,8 +14,8 @@ import (
 // look tells whether there is a record to take, and if not, when to look again. A commit
 // reads the inputs, so that the gate is held.
 func (t *task) look() (ready bool, again time.Duration) {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
 	return t.merge.Ready(time.Now())
 }
 
@@ -25,8 +25,8 @@ func (t *task) take() { t.goesOn(t.some()) }
 
 // some is take, and returns why a record could not be processed.
 func (t *task) some() (err error) {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
 	if !t.open() {
 		return nil
 	}
@@ -79,10 +79,10 @@ func (t *task) full() bool { return t.held() >= commitBytes }
 // returns false if the task is over.
 func (t *task) room() bool {
 	for {
-		committed := t.settled.Next()
-		t.gate.RLock()
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.RLock()
 		full, open := t.full(), t.open()
-		t.gate.RUnlock()
+		t.transactions.gate.RUnlock()
 		switch {
 		case !open:
 			return false
@@ -108,8 +108,8 @@ func (t *task) advance() {
 }
 
 func (t *task) fire() error {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
 	if !t.open() {
 		return nil
 	}
@@ -134,11 +134,12 @@ func (t *task) processed(records int) {
 	t.records += records
 	grown := t.held() - t.size
 	t.size += grown
-	t.large.Store(t.records >= commitRows || t.bytes.Add(int64(grown)) >= commitBytes)
+	t.touched = true
+	begun, large := t.transactions.grow(grown)
+	t.large.Store(large || t.records >= commitRows)
 	t.behind.Store(t.merge.Behind())
-	first := !t.touched && t.begun.CompareAndSwap(0, int64(time.Since(started)))
-	if t.touched = true; first || t.large.Load() {
-		t.wake()
+	if begun || t.large.Load() {
+		t.transactions.wake()
 	}
 }
 

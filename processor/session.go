@@ -12,7 +12,6 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/inputs"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
-	"github.com/tidemark-dev/tidemark/internal/notify"
 )
 
 // A session is what lies between joining the group and losing the membership.
@@ -25,22 +24,15 @@ type session struct {
 	cancel   context.CancelCauseFunc
 	loop     sync.WaitGroup
 
-	// gate: a task holds it for reading during a turn, which so takes
-	// part in the open transaction as a whole. A commit holds it for writing. It
-	// is locked before everything else.
-	gate    sync.RWMutex
 	joined  sarama.ConsumerGroupSession
 	claimer sarama.ConsumerGroup
 	fetcher *inputs.Fetcher
-	tasks   map[int32]*task
 
-	reasons chan struct{} // to commit, perhaps
-	settled notify.Bell   // a commit is over
-	begun   atomic.Int64  // when the transaction got its first record, since started; 0 if it has none
-	bytes   atomic.Int64  // of rows in the transaction
-
-	listed atomic.Pointer[[]*task] // tasks by partition, for readers that do not wait for a commit
-	share  atomic.Int32            // how many partitions the member has been given
+	transactions *transactions
+	tasks        map[int32]*task         // guarded by the gate of the transactions
+	listed       atomic.Pointer[[]*task] // the same by partition, for readers that do not wait for a commit
+	parts        atomic.Pointer[[]part]  // the same
+	share        atomic.Int32            // how many partitions the member has been given
 
 	mu        sync.Mutex
 	shares    map[int32]int   // how many inputs each assigned partition has
@@ -60,20 +52,27 @@ func newSession(ctx context.Context, m *member) (*session, error) {
 	producer.MaxMessageBytes = m.maxMessageBytes
 	s := &session{
 		member: m, producer: producer,
-		tasks: map[int32]*task{}, reasons: make(chan struct{}, 1),
+		tasks:  map[int32]*task{},
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
+	s.parts.Store(&[]part{})
+	s.transactions = &transactions{
+		producer: producer, tasks: func() []part { return *s.parts.Load() }, membership: s.membership,
+		interval: m.config.CommitInterval, rejoining: &m.balance.joining, over: s.ctx, fail: s.fail,
+		waits: m.waits, what: "Kafka to take a commit of " + m.String(), counts: &m.counts, onStep: m.onStep,
+		reasons: make(chan struct{}, 1),
+	}
 	return s, nil
 }
 
 // Setup begins the membership. Rebalances change the claims, not the session.
 func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
-	s.gate.Lock()
+	s.transactions.gate.Lock()
 	s.joined = joined
-	s.gate.Unlock()
-	s.loop.Go(s.runTransactions)
+	s.transactions.gate.Unlock()
+	s.loop.Go(s.transactions.run)
 	return nil
 }
 
@@ -88,6 +87,15 @@ func (s *session) owns() error {
 		return fmt.Errorf("is the partition still ours? %w", err)
 	}
 	return nil
+}
+
+// membership fences a zombie: the broker takes offsets only from the member,
+// and of the generation, that owns the partitions.
+func (s *session) membership() *sarama.ConsumerGroupMetadata {
+	return &sarama.ConsumerGroupMetadata{
+		GroupID: s.group.Name, GenerationID: s.balance.generation.Load(),
+		MemberID: s.joined.MemberID(), GroupInstanceID: &s.instance,
+	}
 }
 
 // fail ends the session without a commit.

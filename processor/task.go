@@ -11,6 +11,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/inputs"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -130,19 +131,19 @@ func (t *task) begin() error {
 	}
 	t.phase.Store(claiming)
 	for {
-		committed := t.settled.Next()
-		t.gate.RLock()
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.RLock()
 		own := t.own
-		t.gate.RUnlock()
+		t.transactions.gate.RUnlock()
 		if own {
 			return nil
 		}
-		t.wake()
+		t.transactions.wake()
 		select {
 		case <-committed:
 		case <-t.claimed.Done():
-			t.gate.Lock()
-			defer t.gate.Unlock()
+			t.transactions.gate.Lock()
+			defer t.transactions.gate.Unlock()
 			if t.own {
 				return nil
 			}
@@ -169,7 +170,7 @@ func (t *task) startOf(in *inputs.Input) (int64, error) {
 // wait for more, unless that is on its way.
 func (t *task) rest() {
 	if idle := !t.merge.Coming(); t.idle.Swap(idle) != idle && idle {
-		t.wake()
+		t.transactions.wake()
 	}
 }
 
@@ -180,8 +181,8 @@ func (t *task) release() {
 		t.fetcher.Remove(in)
 	}
 	for {
-		committed := t.settled.Next()
-		t.gate.Lock()
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.Lock()
 		switch {
 		case t.session.ctx.Err() != nil, !t.own && !t.touched:
 			t.phase.Store(closed)
@@ -189,11 +190,11 @@ func (t *task) release() {
 			t.phase.Store(releasing)
 		}
 		over := t.phase.Load() == closed
-		t.gate.Unlock()
+		t.transactions.gate.Unlock()
 		if over {
 			return
 		}
-		t.wake()
+		t.transactions.wake()
 		select {
 		case <-committed:
 		case <-t.session.ctx.Done():
@@ -209,6 +210,44 @@ func (t *task) giveBack() error {
 		t.release()
 	}
 	return err
+}
+
+func (t *task) number() int32       { return t.partition }
+func (t *task) in(phase int32) bool { return t.phase.Load() == phase }
+func (t *task) isIdle() bool        { return t.idle.Load() }
+func (t *task) isLarge() bool       { return t.large.Load() }
+func (t *task) isBehind() bool      { return t.behind.Load() > farBehind }
+
+// changelogs are those that get rows in the open transaction.
+func (t *task) changelogs() (topics []string) {
+	if !t.touched || !t.open() {
+		return nil
+	}
+	for _, k := range t.stores {
+		if k.store.Waiting() > 0 {
+			topics = append(topics, k.Changelog)
+		}
+	}
+	return topics
+}
+
+// addOffsets says where the group goes on. The metadata says whose the partition is,
+// unless it is given up, where the task's clocks stand, and what its tables are.
+func (t *task) addOffsets(offsets kafka.Offsets) {
+	m := marks{owner: t.owner(), clocks: t.clocks(), tables: t.tables(), strays: t.strayed.Load()}
+	if t.last = t.in(releasing); t.last {
+		m.owner = ""
+	}
+	for _, in := range t.inputs {
+		at := in.Next()
+		if at < 0 {
+			continue // nothing of it was ever read
+		}
+		offsets[in.Topic()] = append(offsets[in.Topic()], &sarama.PartitionOffsetMetadata{
+			Partition: t.partition, Offset: at, LeaderEpoch: -1, Metadata: m.metadata(),
+		})
+		m.clocks, m.tables = "", ""
+	}
 }
 
 // takesPart tells whether the task has something for the next commit.
@@ -235,7 +274,7 @@ func (t *task) committed() error {
 	if t.records > 0 {
 		t.holds.release(t.partition)
 	}
-	t.bytes.Add(-int64(t.size))
+	t.transactions.bytes.Add(-int64(t.size))
 	t.records, t.size, t.touched = 0, 0, false
 	t.large.Store(false)
 	if t.own = !t.last; t.last {
