@@ -233,6 +233,13 @@ func (m *member) consume(ctx context.Context, s *session) error {
 			s.groupError(err)
 		}
 	})
+	if m.balance.verdict.Load() != nil {
+		// The others are to hear it: the return of a static member would be no news to
+		// them. They have its partitions for no longer than it takes to join.
+		if err := m.leave(ctx); err != nil {
+			return errors.Join(err, group.Close())
+		}
+	}
 	// A session that fails ends its membership: sarama must not wait for it.
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
@@ -305,17 +312,13 @@ func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGrou
 	return &s, a
 }
 
-// stopApplication leaves and joins once more, to tell the others: the return of
-// a static member would be no news to them.
+// stopApplication joins once more, to tell the others.
 func (m *member) stopApplication(ctx context.Context, err error) error {
 	text := fmt.Sprintf("%s: %v", m.instance, err)
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	terr := m.leave(told)
-	if terr == nil {
-		terr = m.runSession(told)
-	}
+	terr := m.runSession(told)
 	if stop := (*stopError)(nil); !errors.As(terr, &stop) {
 		return errors.Join(err, fmt.Errorf("the other instances could not be told to stop: %w", terr))
 	}

@@ -1,4 +1,4 @@
-package sinks
+package redis
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ var (
 
 // options merges Addr, Options and what the contract needs. Its errors never
 // show what may be a password.
-func (r *Redis) options() (*redis.Options, error) {
+func (r *Sink) options() (*redis.Options, error) {
 	o := &redis.Options{}
 	if r.Options != nil {
 		if r.Options.IsClusterMode || r.Options.MasterName != "" {

@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"context"
@@ -9,26 +9,26 @@ import (
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 func TestRedisString(t *testing.T) {
 	for _, c := range []struct {
-		sink *sinks.Redis
+		sink *redis.Sink
 		want string
 	}{
-		{&sinks.Redis{Addr: "localhost:6379"}, "redis localhost:6379"},
-		{&sinks.Redis{Addr: "localhost:6379", Category: "hello"}, "redis localhost:6379 hello"},
-		{&sinks.Redis{Addr: "redis://user:hidden@example.com"}, "redis example.com:6379"},
-		{&sinks.Redis{Addr: "rediss://:hidden@example.com:6380/3", Category: "hello"}, "redis example.com:6380/3 hello"},
-		{&sinks.Redis{Addr: "[::1]:6379"}, "redis [::1]:6379"},
-		{&sinks.Redis{Addr: "unix:///run/redis.sock"}, "redis /run/redis.sock"},
-		{&sinks.Redis{Addr: "redis://localhost", Options: &redis.UniversalOptions{DB: 4}}, "redis localhost:6379/4"},
-		{&sinks.Redis{Addr: "redis://user:hidden/@example.com"}, "redis (no valid address)"},
-		{&sinks.Redis{}, "redis (no valid address)"},
+		{&redis.Sink{Addr: "localhost:6379"}, "redis localhost:6379"},
+		{&redis.Sink{Addr: "localhost:6379", Category: "hello"}, "redis localhost:6379 hello"},
+		{&redis.Sink{Addr: "redis://user:hidden@example.com"}, "redis example.com:6379"},
+		{&redis.Sink{Addr: "rediss://:hidden@example.com:6380/3", Category: "hello"}, "redis example.com:6380/3 hello"},
+		{&redis.Sink{Addr: "[::1]:6379"}, "redis [::1]:6379"},
+		{&redis.Sink{Addr: "unix:///run/goredis.sock"}, "redis /run/goredis.sock"},
+		{&redis.Sink{Addr: "redis://localhost", Options: &goredis.UniversalOptions{DB: 4}}, "redis localhost:6379/4"},
+		{&redis.Sink{Addr: "redis://user:hidden/@example.com"}, "redis (no valid address)"},
+		{&redis.Sink{}, "redis (no valid address)"},
 	} {
 		if got := c.sink.String(); got != c.want {
 			t.Errorf("String of address %q: %q, want %q", c.sink.Addr, got, c.want)
@@ -38,25 +38,25 @@ func TestRedisString(t *testing.T) {
 
 func TestRedisRefusesAddresses(t *testing.T) {
 	for _, c := range []struct {
-		sink *sinks.Redis
+		sink *redis.Sink
 		want string // in the error
 	}{
-		{&sinks.Redis{}, "localhost:6379"},
-		{&sinks.Redis{Addr: "localhost"}, `did you mean "localhost:6379"?`},
-		{&sinks.Redis{Addr: "::1"}, `did you mean "[::1]:6379"?`},
-		{&sinks.Redis{Addr: "localhost:redis"}, `port "redis"`},
-		{&sinks.Redis{Addr: "localhost:99999"}, `port "99999"`},
-		{&sinks.Redis{Addr: "a:6379,b:6379"}, "one server"},
-		{&sinks.Redis{Addr: "http://localhost:6379"}, "invalid URL scheme: http"},
-		{&sinks.Redis{Addr: "redis://localhost/hello"}, `invalid database number: "hello"`},
-		{&sinks.Redis{Addr: "redis://localhost?hello=1"}, "unexpected option: hello"},
-		{&sinks.Redis{Addr: "user:hidden@localhost:6379"}, "redis://user:password@host:6379"},
-		{&sinks.Redis{Addr: "redis://user:hidden/@localhost:6379"}, "percent-encoded?"},
-		{&sinks.Redis{Addr: "redis://user/hidden@localhost:6379"}, "percent-encoded?"},
-		{&sinks.Redis{Addr: "redis://localhost?db=2", Options: &redis.UniversalOptions{}}, "query"},
-		{&sinks.Redis{Addr: "localhost:6379", Options: &redis.UniversalOptions{IsClusterMode: true}}, "Cluster"},
-		{&sinks.Redis{Addr: "localhost:6379", Options: &redis.UniversalOptions{MasterName: "m"}}, "Sentinel"},
-		{&sinks.Redis{Addr: "localhost:6379", Category: "tidemark"}, `"tidemark"`},
+		{&redis.Sink{}, "localhost:6379"},
+		{&redis.Sink{Addr: "localhost"}, `did you mean "localhost:6379"?`},
+		{&redis.Sink{Addr: "::1"}, `did you mean "[::1]:6379"?`},
+		{&redis.Sink{Addr: "localhost:redis"}, `port "redis"`},
+		{&redis.Sink{Addr: "localhost:99999"}, `port "99999"`},
+		{&redis.Sink{Addr: "a:6379,b:6379"}, "one server"},
+		{&redis.Sink{Addr: "http://localhost:6379"}, "invalid URL scheme: http"},
+		{&redis.Sink{Addr: "redis://localhost/hello"}, `invalid database number: "hello"`},
+		{&redis.Sink{Addr: "redis://localhost?hello=1"}, "unexpected option: hello"},
+		{&redis.Sink{Addr: "user:hidden@localhost:6379"}, "redis://user:password@host:6379"},
+		{&redis.Sink{Addr: "redis://user:hidden/@localhost:6379"}, "percent-encoded?"},
+		{&redis.Sink{Addr: "redis://user/hidden@localhost:6379"}, "percent-encoded?"},
+		{&redis.Sink{Addr: "redis://localhost?db=2", Options: &goredis.UniversalOptions{}}, "query"},
+		{&redis.Sink{Addr: "localhost:6379", Options: &goredis.UniversalOptions{IsClusterMode: true}}, "Cluster"},
+		{&redis.Sink{Addr: "localhost:6379", Options: &goredis.UniversalOptions{MasterName: "m"}}, "Sentinel"},
+		{&redis.Sink{Addr: "localhost:6379", Category: "tidemark"}, `"tidemark"`},
 	} {
 		_, err := c.sink.Open(t.Context(), topology.Source{Table: "hello"}, 0)
 		var refused *topology.RefusedError
@@ -90,7 +90,7 @@ func TestRedisOptions(t *testing.T) {
 	server := miniredis.RunT(t)
 	server.RequireUserAuth("user", "secret")
 	dialed := 0
-	options := &redis.UniversalOptions{
+	options := &goredis.UniversalOptions{
 		Username:   "somebody",
 		Password:   "else",
 		DB:         3,
@@ -121,7 +121,7 @@ func TestRedisSpeaksTLS(t *testing.T) {
 	}
 	defer server.Close()
 	trusting := newRedis(t, "rediss://"+server.Addr())
-	trusting.Options = &redis.UniversalOptions{TLSConfig: &tls.Config{RootCAs: pool}}
+	trusting.Options = &goredis.UniversalOptions{TLSConfig: &tls.Config{RootCAs: pool}}
 	opened(t, trusting, "hello")
 
 	_, err := newRedis(t, "rediss://"+server.Addr()).Open(t.Context(), topology.Source{Table: "hello"}, 0)

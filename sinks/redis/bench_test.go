@@ -1,6 +1,6 @@
 //go:build unix
 
-package sinks_test
+package redis_test
 
 import (
 	"fmt"

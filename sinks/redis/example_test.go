@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A processor makes these calls for a table that is given to topology.Sync.
-func ExampleRedis() {
+func ExampleSink() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
 		fmt.Println(err)
@@ -20,7 +20,7 @@ func ExampleRedis() {
 	defer server.Close()
 
 	ctx := context.Background()
-	sink := &sinks.Redis{Addr: server.Addr()}
+	sink := &redis.Sink{Addr: server.Addr()}
 	defer sink.Close()
 
 	hellos := topology.Source{Table: "hello-state-store", Owner: topology.Owner{Application: "hello", Cluster: "MkU3OEVBNTcwNTJENDM2Qk"}}

@@ -1,4 +1,4 @@
-package sinks
+package redis
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ type layout struct {
 	value func(to, value []byte) ([]byte, error)  // nil for bytes
 }
 
-func (r *Redis) layout(from topology.Source) layout {
+func (r *Sink) layout(from topology.Source) layout {
 	category := keyEscaper.Replace(r.category(from.Table))
 	l := layout{
 		from: from, prefix: category + ":", // no prefix begins with another: a category has no colon without a backslash
@@ -60,7 +60,7 @@ func (r *Redis) layout(from topology.Source) layout {
 
 // fence returns the key of a partition's epoch and position. It is no row's key,
 // because no row is of the category "tidemark".
-func (r *Redis) fence(of topology.Source) string {
+func (r *Sink) fence(of topology.Source) string {
 	name := reserved + ":fence:" + keyEscaper.Replace(of.Table) + ":"
 	if category := r.category(of.Table); category != of.Table {
 		name += keyEscaper.Replace(category) + ":"

@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"encoding/binary"
@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -87,14 +87,14 @@ func TestRedisFormats(t *testing.T) {
 	from := byNumber(t)
 	for _, c := range []struct {
 		name string
-		sink *sinks.Redis
+		sink *redis.Sink
 		want string
 	}{
-		{"text", &sinks.Redis{}, `"numbers:5" "7"`},
-		{"raw", &sinks.Redis{Raw: true}, fmt.Sprintf("%q %q", "numbers:"+number(5), number(7))},
-		{"own key", &sinks.Redis{Key: doubled, Raw: true}, fmt.Sprintf("%q %q", "numbers:no 10", number(7))},
-		{"own key and value", &sinks.Redis{Key: doubled, Value: inWords, Version: "2"}, `"numbers:no 10" "some"`},
-		{"text again", &sinks.Redis{}, `"numbers:5" "7"`},
+		{"text", &redis.Sink{}, `"numbers:5" "7"`},
+		{"raw", &redis.Sink{Raw: true}, fmt.Sprintf("%q %q", "numbers:"+number(5), number(7))},
+		{"own key", &redis.Sink{Key: doubled, Raw: true}, fmt.Sprintf("%q %q", "numbers:no 10", number(7))},
+		{"own key and value", &redis.Sink{Key: doubled, Value: inWords, Version: "2"}, `"numbers:no 10" "some"`},
+		{"text again", &redis.Sink{}, `"numbers:5" "7"`},
 	} {
 		c.sink.Addr = m.Addr()
 		defer c.sink.Close()

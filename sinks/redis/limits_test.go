@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -36,7 +36,7 @@ func memoryInfo(maxmemory, policy string) string {
 
 // A server that would evict rows is refused at the start, and waited for later.
 func TestRedisEvicts(t *testing.T) {
-	sinks.LookOften(t)
+	redis.LookOften(t)
 	for _, c := range []struct {
 		maxmemory, policy string
 		evicts            bool
@@ -83,7 +83,7 @@ func TestRedisEvicts(t *testing.T) {
 }
 
 func TestRealRedisEvicts(t *testing.T) {
-	sinks.LookOften(t)
+	redis.LookOften(t)
 	url := realRedis(t)
 	client, sink := reader(t, url), newRedis(t, url)
 	set := func(name, value string) {

@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"bufio"

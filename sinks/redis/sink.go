@@ -1,12 +1,13 @@
-// Package sinks copies tables into outside systems.
+// Package redis copies tables into Redis.
 //
-// There is one type for each kind of system. A sink is a literal with named
-// fields; it connects when it is first used:
+// A sink is a literal with named fields; it connects when it is first used:
 //
-//	topology.Sync(table, &sinks.Redis{Addr: "localhost:6379"})
+//	topology.Sync(table, &redis.Sink{Addr: "localhost:6379"})
 //
-// A sink of your own implements [topology.Sink] and passes sinktest.Run.
-package sinks
+// Sinks for other systems have packages of their own, so that nobody links a client
+// that he does not use. A sink of your own implements [topology.Sink] and passes
+// sinktest.Run.
+package redis
 
 import (
 	"context"
@@ -21,7 +22,7 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// Redis keeps each row in the string key "<category>:<row key>". Both parts are
+// A Sink keeps each row in the string key "<category>:<row key>". Both parts are
 // text, as the command line prints it: a string is itself, a number is decimal, a
 // struct is JSON, and the row of a window is "<category>:<key>:<start>" with the
 // start in RFC 3339, or "<category>:<key>:<start>/<end>" for sliding windows and
@@ -43,7 +44,7 @@ import (
 // It writes to one server, Redis 5 or later, or Valkey; Cluster and Sentinel are
 // not supported yet. A server that has a maxmemory and would evict keys without a
 // TTL is refused: a row would be missing until it changes again.
-type Redis struct {
+type Sink struct {
 	// Addr is "host:port" or a URL: redis://user:password@host:port/database,
 	// rediss:// for TLS. Required.
 	Addr string
@@ -79,13 +80,13 @@ type Redis struct {
 }
 
 var (
-	_ topology.Sink = (*Redis)(nil)
-	_ io.Closer     = (*Redis)(nil)
+	_ topology.Sink = (*Sink)(nil)
+	_ io.Closer     = (*Sink)(nil)
 )
 
 // String returns "redis host:port", with the database and the category if they
 // are not the default ones, and never a password.
-func (r *Redis) String() string {
+func (r *Sink) String() string {
 	name := "redis (no valid address)"
 	if options, err := r.options(); err == nil {
 		name = serverName(options)
@@ -97,7 +98,7 @@ func (r *Redis) String() string {
 }
 
 // Validate reports settings that cannot work.
-func (r *Redis) Validate() error {
+func (r *Sink) Validate() error {
 	_, err := r.options()
 	if err == nil && r.Category == reserved {
 		err = fmt.Errorf("redis: category %q is taken", r.Category)
@@ -106,7 +107,7 @@ func (r *Redis) Validate() error {
 }
 
 // Open implements [topology.Sink].
-func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
+func (r *Sink) Open(ctx context.Context, from topology.Source, epoch int64) (topology.Place, error) {
 	s, err := r.connected(from.Table)
 	if err != nil {
 		return topology.Place{}, err
@@ -124,7 +125,7 @@ func (r *Redis) Open(ctx context.Context, from topology.Source, epoch int64) (to
 }
 
 // Apply implements [topology.Sink].
-func (r *Redis) Apply(ctx context.Context, batch topology.Batch) error {
+func (r *Sink) Apply(ctx context.Context, batch topology.Batch) error {
 	s, err := r.connected(batch.Table)
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func (r *Redis) Apply(ctx context.Context, batch topology.Batch) error {
 
 // Keys implements [topology.Sink]. It looks at every key of the database, also
 // at those of others.
-func (r *Redis) Keys(ctx context.Context, of topology.Source) iter.Seq2[topology.Held, error] {
+func (r *Sink) Keys(ctx context.Context, of topology.Source) iter.Seq2[topology.Held, error] {
 	return func(yield func(topology.Held, error) bool) {
 		s, err := r.connected(of.Table)
 		if err != nil {
@@ -163,7 +164,7 @@ func (r *Redis) Keys(ctx context.Context, of topology.Source) iter.Seq2[topology
 }
 
 // Close closes the connections to Redis. The next call makes new ones.
-func (r *Redis) Close() error {
+func (r *Sink) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server == nil {
@@ -178,7 +179,7 @@ func (r *Redis) Close() error {
 }
 
 // connected returns the server, after a look at what a user may have got wrong.
-func (r *Redis) connected(table string) (*server, error) {
+func (r *Sink) connected(table string) (*server, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -198,7 +199,7 @@ func (r *Redis) connected(table string) (*server, error) {
 	return r.server, nil
 }
 
-func (r *Redis) category(table string) string {
+func (r *Sink) category(table string) string {
 	if r.Category != "" {
 		return r.Category
 	}

@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/sinks/sinktest"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -35,19 +35,19 @@ func realRedis(t testing.TB) string {
 }
 
 // reader returns a plain client, closed after the test.
-func reader(t testing.TB, url string) *redis.Client {
+func reader(t testing.TB, url string) *goredis.Client {
 	t.Helper()
-	options, err := redis.ParseURL(url)
+	options, err := goredis.ParseURL(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(options)
+	client := goredis.NewClient(options)
 	t.Cleanup(func() { client.Close() })
 	return client
 }
 
-func newRedis(t testing.TB, addr string) *sinks.Redis {
-	sink := &sinks.Redis{Addr: addr}
+func newRedis(t testing.TB, addr string) *redis.Sink {
+	sink := &redis.Sink{Addr: addr}
 	t.Cleanup(func() { sink.Close() })
 	return sink
 }
@@ -107,12 +107,12 @@ func testRedis(t *testing.T, url string) {
 	sinktest.Run(t, sinktest.Target{
 		Limit: limit,
 		Keyed: func(_ *testing.T, key func([]byte) (string, error)) topology.Sink {
-			return &sinks.Redis{Addr: url, Key: key}
+			return &redis.Sink{Addr: url, Key: key}
 		},
-		New: func(*testing.T) topology.Sink { return &sinks.Redis{Addr: url} },
+		New: func(*testing.T) topology.Sink { return &redis.Sink{Addr: url} },
 		Get: func(t *testing.T, table string, key []byte) []byte {
 			value, err := client.Get(t.Context(), table+":"+string(key)).Bytes()
-			if err != nil && !errors.Is(err, redis.Nil) {
+			if err != nil && !errors.Is(err, goredis.Nil) {
 				t.Error(err)
 			}
 			return value
@@ -138,7 +138,7 @@ func TestRedisKeysDoNotCollide(t *testing.T) {
 		"a?[^b":          "]c",
 		"hello":          "tidemark:fence:hello:0",
 	} {
-		sink := &sinks.Redis{Addr: server.Addr(), Category: category}
+		sink := &redis.Sink{Addr: server.Addr(), Category: category}
 		defer sink.Close()
 		batch := then(opened(t, sink, "hello"), "1", row(key, category))
 		if err := sink.Apply(t.Context(), batch); err != nil {
@@ -147,7 +147,7 @@ func TestRedisKeysDoNotCollide(t *testing.T) {
 		want[category] = key
 	}
 	for category, key := range want {
-		sink := &sinks.Redis{Addr: server.Addr(), Category: category}
+		sink := &redis.Sink{Addr: server.Addr(), Category: category}
 		defer sink.Close()
 		var keys []string
 		for held, err := range sink.Keys(t.Context(), topology.Source{Table: "hello"}) {

@@ -1,4 +1,4 @@
-package sinks_test
+package redis_test
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -135,7 +135,7 @@ func testStalls(t *testing.T, server string) {
 	if err := client.FlushDB(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	stalled := func(t *testing.T) (*stall, *sinks.Redis) {
+	stalled := func(t *testing.T) (*stall, *redis.Sink) {
 		way := newStall(t, server)
 		return way, newRedis(t, "redis://"+way.listener.Addr().String()+db)
 	}
@@ -161,7 +161,7 @@ func testStalls(t *testing.T, server string) {
 
 	t.Run("a plain write that comes late goes back", func(t *testing.T) { // or the rest would prove nothing
 		way := newStall(t, server)
-		plain := redis.NewClient(&redis.Options{Addr: way.listener.Addr().String(), DB: 9, ContextTimeoutEnabled: true, MaxRetries: -1})
+		plain := goredis.NewClient(&goredis.Options{Addr: way.listener.Addr().String(), DB: 9, ContextTimeoutEnabled: true, MaxRetries: -1})
 		defer plain.Close()
 		late := lose(t, way, "plain-1", func(ctx context.Context) error {
 			return plain.Set(ctx, "stall:plain", "plain-1", 0).Err()
