@@ -80,7 +80,6 @@ var verdicts = []verdict{
 	{sarama.ErrTransactionalIDAuthorizationFailed, setupError, "the user may not write with the transactional id: " + grants},
 	{sarama.ErrSASLAuthenticationFailed, setupError, "are user, password and mechanism right?"},
 	{sarama.ErrUnknownScramMechanism, setupError, "use SCRAM-SHA-256 or SCRAM-SHA-512"},
-	{sarama.ErrTokenFailure, setupError, "does the token provider answer?"},
 	{sarama.ErrDecompressedBatchTooLarge, setupError, "raise sarama.MaxDecompressedBatchSize"},
 	{sarama.ErrUnsupportedSASLMechanism, setupError, "use one of the mechanisms in sasl.enabled.mechanisms of the brokers"},
 	{sarama.ErrIllegalSASLState, setupError, "does this listener of the brokers expect SASL?"},
