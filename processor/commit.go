@@ -57,7 +57,7 @@ func (s *session) announce() {
 	for p, t := range s.tasks {
 		for _, k := range t.stores {
 			if t.touched && !t.closed && k.store.Waiting() > 0 {
-				partitions[k.Changelog] = append(partitions[k.Changelog], p)
+				partitions[k.spec.Changelog] = append(partitions[k.spec.Changelog], p)
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func (t *task) claims() []*input {
 
 // kept returns a store of the task.
 func (t *task) kept(name string) *kept {
-	return t.stores[slices.IndexFunc(t.stores, func(k *kept) bool { return k.Name == name })]
+	return t.stores[slices.IndexFunc(t.stores, func(k *kept) bool { return k.spec.Name == name })]
 }
 
 // ready tells whether the tables are restored and served.
@@ -77,7 +77,7 @@ func (t *task) ready() bool { return t.serving.Load() }
 // serve shows the tables to views.
 func (t *task) serve() {
 	for _, k := range t.stores {
-		k.view.Store(k.store)
+		k.serve()
 	}
 	t.serving.Store(true)
 	t.update()
