@@ -15,6 +15,9 @@ import (
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
+	if err != nil && t.outdated(topic) {
+		return &topology.OutdatedError{Topic: topic}
+	}
 	if err != nil {
 		return err
 	}
@@ -26,22 +29,27 @@ func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason e
 	topic := m.deadLetters()
 	letter, err := deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
 	if err != nil {
+		if err := m.askLimits(ctx, []string{topic}); err != nil { // the instance would end
+			return err
+		}
+		letter, err = deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
+	}
+	if err != nil {
 		return err
 	}
 	partition, err := m.partitionOf(topic, r.Key)
 	if err != nil {
 		return err
 	}
-	_, err = call(ctx, func() (struct{}, error) {
-		p, err := kafka.NewProducer(m.writer, "", m.group.Name, transactionTimeout)
-		if err != nil {
-			return struct{}{}, err
-		}
-		publish(p, partition, &letter)
-		p.Push()
-		return struct{}{}, p.Flush()
-	})
-	return err
+	p, err := kafka.NewProducer(ctx, m.writer, "", m.group.Name, transactionTimeout)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, p.Close)()
+	defer p.Close()
+	publish(p, partition, &letter)
+	p.Push()
+	return p.Flush()
 }
 
 // deadLetter returns a record as it goes to the topic for dead letters, whose

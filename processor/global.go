@@ -58,13 +58,13 @@ func newGlobal(p *Processor, g topology.Global) *global {
 
 // open opens the store, and wipes it if it does not fit the topic. It is called
 // again from time to time, to notice a topic that was created again.
-func (t *global) open(client sarama.Client) error {
+func (t *global) open(ctx context.Context, client sarama.Client) error {
 	topic := t.spec.Topic
 	partitions, err := client.Partitions(topic)
 	if err != nil {
 		return fmt.Errorf("topic %q: %w", topic, err)
 	}
-	source, err := t.processor.incarnation(topic)
+	source, err := t.processor.incarnation(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (t *global) open(client sarama.Client) error {
 		if spans[p].Start, spans[p].End, err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Epoch: -1}), append(t.goals, -1)
 	}
 	home := replica.Home{Cluster: t.processor.clusterID(), Application: t.processor.topology.Application(), TopicID: source}
 	if err := t.replica.Open(home, spans, nil); err != nil {

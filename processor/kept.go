@@ -59,7 +59,7 @@ func (k *kept) serve() { k.replica.Serve() }
 
 func (k *kept) close() error {
 	k.store = nil
-	return k.replica.Close(k.task.closed && k.task.session.ctx.Err() == nil)
+	return k.replica.Close(k.task.phase.Load() == closed && k.task.session.ctx.Err() == nil)
 }
 
 // committed takes over what the transaction has committed.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tidemark-dev/tidemark/internal/replica"
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -117,7 +118,7 @@ func (p *Processor) rows(ctx context.Context, table string, from, to []byte) ite
 		for _, part := range t.here() {
 			parts = append(parts, part.Rows(ctx, from, to))
 		}
-		byKey(parts)(yield)
+		rows.ByKey(parts)(yield)
 	}
 }
 
@@ -134,17 +135,12 @@ func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topolog
 			yield(topology.Raw{}, err)
 			return
 		}
-		here := t.here()
-		if len(here) == 0 {
-			<-ctx.Done()
-			return
-		}
-		merged(ctx, func(ctx context.Context) (parts []iter.Seq2[topology.Raw, error]) {
-			for _, part := range here {
+		rows.AsTheyCome(ctx, func(ctx context.Context) (parts []iter.Seq2[topology.Raw, error]) {
+			for _, part := range t.here() {
 				parts = append(parts, part.Watch(ctx))
 			}
 			return parts
-		}, yield)
+		})(yield)
 	}
 }
 
@@ -161,7 +157,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	g, err := t.member.description(ctx)
+	g, err := t.member.coordinator().Describe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}

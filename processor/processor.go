@@ -14,6 +14,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/follow"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -96,13 +97,15 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	}()
 	p.instance = instance
 	for _, c := range []*sarama.Client{&p.client, &p.writer} {
-		if *c, err = p.connect(ctx); err != nil {
+		client, err := p.connect(ctx)
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil // stopped before it began
 			}
 			return err
 		}
-		defer func() { _ = (*c).Close() }()
+		defer func() { _ = client.Close() }()
+		*c = client.Sarama
 	}
 	if err := p.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -137,7 +140,7 @@ func (p *Processor) prepare(ctx context.Context) error {
 	last := errors.New("no answer from Kafka: is a broker down?")
 	p.waits.Expect(what, "", last.Error())
 	for ctx.Err() == nil {
-		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
+		ready, err := kafka.Call(budget, func() (topics, error) { return p.prepareTopics(budget) })
 		switch c, _ := classify(err); {
 		case err == nil:
 			p.waits.Clear(what, "")

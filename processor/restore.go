@@ -36,7 +36,7 @@ func (t *task) openStores() error {
 	if err != nil {
 		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
-	core.Limits = t.limits.of
+	core.Limits, core.Outdated = t.limits.of, t.outdated
 	t.core = core
 	return nil
 }
@@ -55,7 +55,6 @@ func (t *task) rows(name string) topology.Rows {
 }
 
 func (t *task) closeStores() error {
-	t.serving.Store(false)
 	t.core = nil
 	var errs []error
 	for _, k := range t.stores {
@@ -67,7 +66,7 @@ func (t *task) closeStores() error {
 // open opens the store and restores what it lacks from its changelog, to the end.
 func (k *kept) open(ctx context.Context) error {
 	t := k.task
-	source, err := t.incarnation(k.spec.Changelog)
+	source, err := t.incarnation(ctx, k.spec.Changelog)
 	if err != nil {
 		return err
 	}

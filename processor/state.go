@@ -108,8 +108,8 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.State = Running
 	}
 	for _, in := range t.claims() {
-		whole.Committed = append(whole.Committed, in.position())
-		whole.Lag += in.lag()
+		whole.Committed = append(whole.Committed, in.Position())
+		whole.Lag += in.Lag()
 	}
 	for _, k := range t.stores {
 		if k.spec.Table {
