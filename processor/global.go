@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,71 +14,139 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/kafka"
-	"github.com/tidemark-dev/tidemark/internal/notify"
-	"github.com/tidemark-dev/tidemark/internal/store"
+	"github.com/tidemark-dev/tidemark/internal/replica"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// A global is a global table: all partitions of its topic in one store, as this
-// instance has them. Whoever reads the topic writes the table, others read it at
-// the same time. It is ready once it has been read to what was committed when
-// its reading began, and stays ready while Kafka is away.
+// A global is a global table: the replica of all partitions of its topic. Whoever
+// reads the topic writes the table, others read it at the same time. It is ready
+// once it has been read to what was committed when its reading began, and stays
+// ready while Kafka is away.
 type global struct {
-	topology.Global
-	*Processor
-	view   atomic.Pointer[store.Store] // while it is ready
-	news   notify.Bell                 // places have moved, or the view has gone
-	places atomic.Pointer[[]int64]     // by partition: the offsets that the rows are of, at least
-	left   atomic.Int64                // offsets to read until it is ready
-	behind atomic.Int64                // offsets to read until the end, as of the last time that Kafka answered
+	processor *Processor
+	spec      topology.Global
+	replica   *replica.Replica
+	retention time.Duration // of tombstones in the topic
+	behind    atomic.Int64  // offsets to read until the end, as of the last time that Kafka answered
 
-	// reading guards what is below: one leader's answer is taken at a time.
-	reading   sync.Mutex
-	store     *store.Store // nil while it is not open
-	source    string       // the topic's incarnation
-	retention time.Duration
-	cursors   []*kafka.Cursor // by partition
-	goals     []int64         // by partition: where it is ready, -1 while that is not known
-	began     time.Time       // when it was opened, zero once it has been ready
-	count     int             // rows since it was opened
-	heard     time.Time       // when Kafka answered last
-
-	mu      sync.Mutex
-	failure error         // why it is not ready
-	changed chan struct{} // closed when it becomes ready, or fails
+	// reading guards what is below, and writing the replica: one leader's answer is
+	// taken at a time.
+	reading sync.Mutex
+	cursors []*kafka.Cursor // by partition
+	goals   []int64         // by partition: where it is ready, -1 while that is not known
+	began   time.Time       // when it was opened, zero once it has been ready
+	count   int             // rows since it was opened
+	heard   time.Time       // when Kafka answered last
 }
 
 func newGlobal(p *Processor, g topology.Global) *global {
-	t := &global{Global: g, Processor: p, retention: p.topics.retention[g.Topic], changed: make(chan struct{})}
-	t.left.Store(-1)
+	t := &global{processor: p, spec: g, retention: p.topics.retention[g.Topic]}
+	t.replica = replica.New(replica.Config{
+		Table: g.Store, Topic: g.Topic, Partition: replica.All,
+		Dir: filepath.Join(p.config.StateDir, g.Store, "global"), Retention: t.retention,
+		Log: func(partition int32) replica.Log {
+			return kafka.Log{Client: p.client, Topic: g.Topic, Partition: partition}
+		},
+		Value: func(r topology.Raw) ([]byte, bool) {
+			row, ok, err := g.Row(r, p.config.Policies)
+			return row.Value, ok && err == nil
+		},
+		Waits: p.waits, Logger: p.config.Logger,
+	})
 	return t
+}
+
+// open opens the store, and wipes it if it does not fit the topic. It is called
+// again from time to time, to notice a topic that was created again.
+func (t *global) open(ctx context.Context, client sarama.Client) error {
+	topic := t.spec.Topic
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		return fmt.Errorf("topic %q: %w", topic, err)
+	}
+	source, err := t.processor.incarnation(ctx, topic)
+	if err != nil {
+		return err
+	}
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.replica.Store() != nil && t.replica.Source() == source && len(t.cursors) == len(partitions) {
+		if t.replica.Ready() && t.behind.Load() == 0 && time.Since(t.heard) < time.Second {
+			return t.commit() // it is up to date, and notes the time
+		}
+		return nil
+	}
+	if err := t.close(false, fmt.Errorf("topic %q was made anew, or has other partitions", topic)); err != nil {
+		return err
+	}
+	t.cursors, t.goals = nil, nil
+	spans := make([]replica.Span, len(partitions))
+	for p := range partitions {
+		held := kafka.Log{Client: client, Topic: topic, Partition: int32(p)}
+		if spans[p].Start, spans[p].End, err = held.Bounds(); err != nil {
+			return err
+		}
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Epoch: -1}), append(t.goals, -1)
+	}
+	home := replica.Home{Cluster: t.processor.clusterID(), Application: t.processor.topology.Application(), TopicID: source}
+	if err := t.replica.Open(home, spans, nil); err != nil {
+		return err
+	}
+	for p, next := range t.replica.Next() {
+		t.cursors[p].Next = next
+	}
+	t.began, t.heard, t.count = time.Now(), time.Now(), 0
+	return nil
+}
+
+// commit hands what was put to LevelDB, with the offsets at which to go on.
+func (t *global) commit() error {
+	next := make([]int64, len(t.cursors))
+	for p, c := range t.cursors {
+		next[p] = c.Next
+	}
+	return t.replica.Commit(next...)
+}
+
+// close closes the store, if it is open. The table is not ready then, for a
+// reason. Reading is locked.
+func (t *global) close(current bool, reason error) error {
+	if t.replica.Store() == nil {
+		return nil
+	}
+	t.replica.SetLeft(-1)
+	if t.replica.Ready() {
+		t.fail(reason)
+	}
+	return t.replica.Close(current)
 }
 
 // take applies what a fetch has brought for a cursor.
 func (t *global) take(c *kafka.Cursor) error {
 	t.reading.Lock()
 	defer t.reading.Unlock()
-	if t.store == nil {
+	s := t.replica.Store()
+	if s == nil {
 		return nil // another leader's answer has closed it
 	}
-	if err := t.store.Damage(); err != nil {
-		return err // as a task or a query has found it
+	if err := s.Damage(); err != nil {
+		return err // a task or a query has found it
 	}
 	if silent := time.Since(t.heard); silent > max(t.retention, 2*globalRound) {
-		return &staleError{fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.Topic, silent.Round(time.Second), t.retention)}
+		return &staleError{fmt.Errorf("topic %s was out of reach for %v, and keeps tombstones for %v", t.spec.Topic, silent.Round(time.Second), t.retention)}
 	}
 	next, err := c.Take(func(r *sarama.Record, offset int64, at time.Time) error {
-		if err := t.put(r, at, topology.Position{Topic: t.Topic, Partition: c.Partition, Offset: offset}); err != nil {
+		if err := t.put(r, at, topology.Position{Topic: t.spec.Topic, Partition: c.Partition, Offset: offset}); err != nil {
 			return err
 		}
-		if t.store.Held() < restoreBytes {
+		if s.Held() < replica.BatchBytes {
 			return nil
 		}
 		c.Next = offset + 1
 		return t.commit()
 	})
 	if err != nil {
-		t.store.Discard()
+		s.Discard()
 		return err
 	}
 	t.heard = time.Now()
@@ -95,20 +164,20 @@ func (t *global) take(c *kafka.Cursor) error {
 
 // put applies one record.
 func (t *global) put(r *sarama.Record, at time.Time, position topology.Position) error {
-	row, ok, err := t.Row(topology.Raw{Key: r.Key, Value: r.Value, Time: at, Position: position}, t.config.Policies)
+	row, ok, err := t.spec.Row(topology.Raw{Key: r.Key, Value: r.Value, Time: at, Position: position}, t.processor.config.Policies)
 	if e, refused := errors.AsType[*topology.RecordError](err); refused && e.Policy != topology.Fail {
-		t.counts.skipped.Add(1)
-		t.config.Logger.Warn("record left out of a global table", "error", e)
+		t.processor.counts.skipped.Add(1)
+		t.processor.config.Logger.Warn("record left out of a global table", "error", e)
 		return nil
 	}
 	switch {
 	case err != nil:
 		return err
 	case ok:
-		t.store.Put(row.Key, row.Value, row.Time)
+		t.replica.Store().Put(row.Key, row.Value, row.Time)
 		t.count++
 	default:
-		t.counts.dropped[topology.NoKey].Add(1)
+		t.processor.counts.dropped[topology.NoKey].Add(1)
 	}
 	return nil
 }
@@ -124,26 +193,21 @@ func (t *global) progress() error {
 		}
 		left += max(0, t.goals[p]-c.Next)
 	}
-	t.left.Store(left)
+	t.replica.SetLeft(left)
 	t.behind.Store(behind)
-	if what := "global table " + t.Store + " to be read"; left > 0 {
-		t.waits.Expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.Topic))
+	if what := "global table " + t.spec.Store + " to be read"; left > 0 {
+		t.processor.waits.Expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.spec.Topic))
 	} else {
-		t.waits.Clear(what, "")
+		t.processor.waits.Clear(what, "")
 	}
-	if left > 0 || t.view.Load() != nil {
+	if left > 0 || t.replica.Ready() {
 		return nil
 	}
 	if err := t.restored(); err != nil {
 		return err
 	}
-	t.mu.Lock()
-	t.failure = nil
-	t.view.Store(t.store)
-	close(t.changed)
-	t.changed = make(chan struct{})
-	t.mu.Unlock()
-	t.update()
+	t.replica.Serve()
+	t.processor.update()
 	return nil
 }
 
@@ -154,40 +218,34 @@ func (t *global) restored() error {
 	}
 	took := time.Since(t.began)
 	t.began = time.Time{}
-	t.counts.restored.Add(int64(t.count))
+	t.processor.counts.restored.Add(int64(t.count))
 	if t.count > 0 {
-		t.config.Logger.Info("global table restored", "table", t.Store, "records", t.count, "took", took.Round(time.Millisecond))
+		t.processor.config.Logger.Info("global table restored", "table", t.spec.Store, "records", t.count, "took", took.Round(time.Millisecond))
 	}
-	if took > t.retention && t.count > 0 {
-		return &startError{fmt.Errorf("reading global table %q took %v, and its topic keeps tombstones for %v: raise delete.retention.ms of %s", t.Store, took, t.retention, t.Topic)}
+	if err := t.replica.CheckTime(took); err != nil && t.count > 0 {
+		return &startError{err}
 	}
 	return t.commit() // also if there was nothing to read: the offsets are noted
 }
 
-// fail ends the sessions whose tasks look at the table, which is not ready then
-// until it has been read anew.
+// fail ends the sessions whose tasks look at the table, and then hides it until it
+// has been read again: no task must see it hidden.
 func (t *global) fail(err error) {
-	t.mu.Lock()
-	t.failure = err
-	close(t.changed)
-	t.changed = make(chan struct{})
-	t.mu.Unlock()
 	for _, m := range t.watching() {
 		if s := m.session.Load(); s != nil {
 			s.fail(&staleError{err})
 		}
 	}
-	t.view.Store(nil)
-	t.news.Ring()
-	t.update()
+	t.replica.Hide(err)
+	t.processor.update()
 }
 
 // watching returns the members whose tasks look at the table.
 func (t *global) watching() (members []*member) {
-	t.Processor.mu.Lock()
-	defer t.Processor.mu.Unlock()
-	for _, m := range t.members {
-		if slices.ContainsFunc(m.group.Globals, func(g topology.Global) bool { return g.Store == t.Store }) {
+	t.processor.mu.Lock()
+	defer t.processor.mu.Unlock()
+	for _, m := range t.processor.members {
+		if slices.ContainsFunc(m.group.Globals, func(g topology.Global) bool { return g.Store == t.spec.Store }) {
 			members = append(members, m)
 		}
 	}
@@ -198,40 +256,28 @@ func (t *global) watching() (members []*member) {
 // record of it is refused meanwhile.
 func (t *global) wait(ctx context.Context) error {
 	for {
-		t.mu.Lock()
-		changed := t.changed
-		t.mu.Unlock()
-		if t.view.Load() != nil {
+		turned := t.replica.Turned()
+		if t.replica.Ready() {
 			return nil
 		}
 		select {
-		case <-changed:
+		case <-turned:
 		case <-ctx.Done():
 			return nil
 		}
-		t.mu.Lock()
-		failure := t.failure
-		t.mu.Unlock()
-		if refused, ok := errors.AsType[*topology.RecordError](failure); ok {
+		if refused, ok := errors.AsType[*topology.RecordError](t.replica.Failure()); ok {
 			return refused
 		}
 	}
 }
 
 // Get returns a row to a task.
-func (t *global) Get(key []byte) (value []byte, time int64, err error) {
-	s := t.view.Load()
-	if s == nil {
-		return nil, 0, t.restoring()
-	}
-	value, time, _, err = s.Committed(key)
-	return value, time, err
-}
+func (t *global) Get(key []byte) (value []byte, time int64, err error) { return t.replica.Get(key) }
 
 // Scan and Due are for stores of a task's own.
 func (t *global) Scan([]byte, []byte) iter.Seq2[topology.Row, error] { return t.notHere }
 func (t *global) Due() iter.Seq2[topology.Row, error]                { return t.notHere }
 
 func (t *global) notHere(yield func(topology.Row, error) bool) {
-	yield(topology.Row{}, fmt.Errorf("global table %q: its rows are looked up by key only", t.Store))
+	yield(topology.Row{}, fmt.Errorf("global table %q: its rows are looked up by key only", t.spec.Store))
 }

@@ -19,11 +19,11 @@ import (
 // reads all of them, with a client of their own: its requests wait for records,
 // and others would wait behind them.
 type globals struct {
-	*Processor
-	tables []*global
-	client sarama.Client
-	err    atomic.Pointer[string] // what they are waiting for
-	rounds atomic.Int64           // fetches that went well
+	processor *Processor
+	tables    []*global
+	client    sarama.Client
+	err       atomic.Pointer[string] // what they are waiting for
+	rounds    atomic.Int64           // fetches that went well
 
 	lingers lingers // run's
 
@@ -37,7 +37,7 @@ const (
 
 // newGlobals returns the topology's global tables, which nobody reads yet.
 func newGlobals(p *Processor) *globals {
-	all := &globals{Processor: p}
+	all := &globals{processor: p}
 	for _, g := range p.topology.Globals() {
 		all.tables = append(all.tables, newGlobal(p, g))
 	}
@@ -50,12 +50,12 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	if len(all.tables) == 0 {
 		return ctx, func() error { return nil }, nil
 	}
-	client, err := all.connect(ctx)
+	client, err := all.processor.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	all.client = client.Sarama
-	all.update()
+	all.processor.update()
 	running, all.end = context.WithCancelCause(ctx)
 	reading, cancel := context.WithCancel(context.Background()) // beyond the last record of a task
 	ended := make(chan struct{})
@@ -84,7 +84,7 @@ func (p *Processor) global(store string) *global {
 	p.mu.Unlock()
 	if all != nil {
 		for _, t := range all.tables {
-			if t.Store == store {
+			if t.spec.Store == store {
 				return t
 			}
 		}
@@ -99,7 +99,7 @@ func (p *Processor) globalsReady() bool {
 	p.mu.Unlock()
 	if all != nil {
 		for _, t := range all.tables {
-			if t.view.Load() == nil {
+			if !t.replica.Ready() {
 				return false
 			}
 		}
@@ -117,10 +117,10 @@ func (p *Processor) globalStatus() (list []GlobalStatus) {
 	}
 	for _, t := range all.tables {
 		s := GlobalStatus{
-			Table: t.Store, Topic: t.Topic, Partitions: p.topics.partitions[t.Topic], State: Restoring,
-			Restore: max(0, t.left.Load()), Lag: t.behind.Load(),
+			Table: t.spec.Store, Topic: t.spec.Topic, Partitions: p.topics.partitions[t.spec.Topic], State: Restoring,
+			Restore: t.replica.Left(), Lag: t.behind.Load(),
 		}
-		if t.view.Load() != nil {
+		if t.replica.Ready() {
 			s.State, s.Restore = Running, 0
 		}
 		if err := all.err.Load(); err != nil {
@@ -154,7 +154,7 @@ func (all *globals) run(ctx context.Context) {
 			pause = 0
 		}
 		if err != nil {
-			if c, _ := classify(err); c == unknown || all.lingers.tooLong(c, all.rounds.Load(), all.config.StartTimeout) {
+			if c, _ := classify(err); c == unknown || all.lingers.tooLong(c, all.rounds.Load(), all.processor.config.StartTimeout) {
 				all.end(cured(err))
 				return
 			}
@@ -170,14 +170,14 @@ func (all *globals) trouble(err error) {
 	err = explain(err)
 	text := err.Error()
 	all.err.Store(&text)
-	all.waits.Set("the global tables", "", err)
+	all.processor.waits.Set("the global tables", "", err)
 }
 
 // round reads for a while, or until something is wrong.
 func (all *globals) round(ctx context.Context) error {
 	var topics []string
 	for _, t := range all.tables {
-		topics = append(topics, t.Topic)
+		topics = append(topics, t.spec.Topic)
 	}
 	if err := all.client.RefreshMetadata(topics...); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (all *globals) round(ctx context.Context) error {
 	byLeader := map[*sarama.Broker][]*reading{}
 	for _, t := range all.tables {
 		if err := t.open(ctx, all.client); err != nil {
-			return fmt.Errorf("global table %q: %w", t.Store, err)
+			return fmt.Errorf("global table %q: %w", t.spec.Store, err)
 		}
 		for _, c := range t.cursors {
 			leader, err := all.client.Leader(c.Topic, c.Partition)
@@ -220,28 +220,28 @@ var errRoundOver = errors.New("the round is over")
 
 // A reading is a cursor of a global table.
 type reading struct {
-	*kafka.Cursor
-	table *global
+	cursor *kafka.Cursor
+	table  *global
 }
 
 // read brings the tables what one leader has.
 func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duration) error {
 	cursors := make([]*kafka.Cursor, len(of))
 	for i, r := range of {
-		cursors[i] = r.Cursor
+		cursors[i] = r.cursor
 	}
 	if err := kafka.Fetch(leader, cursors, wait); err != nil {
 		return err
 	}
 	for _, r := range of {
-		if err := r.table.take(r.Cursor); err != nil {
+		if err := r.table.take(r.cursor); err != nil {
 			return all.sort(r.table, err)
 		}
 	}
 	all.rounds.Add(1)
 	if all.err.Load() != nil {
 		all.err.Store(nil)
-		all.waits.Clear("the global tables", "")
+		all.processor.waits.Clear("the global tables", "")
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (all *globals) sort(t *global, err error) error {
 	switch {
 	case isRefused:
 		t.fail(refused)
-		if len(t.watching()) == 0 && all.config.OnError(refused) != RestartTask {
+		if len(t.watching()) == 0 && all.processor.config.OnError(refused) != RestartTask {
 			all.end(refused)
 		}
 	case errors.Is(err, sarama.ErrOffsetOutOfRange), as[*staleError](err), errors.Is(err, store.ErrDamaged):
@@ -270,10 +270,8 @@ func (all *globals) close() error {
 	var errs []error
 	for _, t := range all.tables {
 		t.reading.Lock()
-		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
-		t.view.Store(nil)
-		t.news.Ring()
-		errs = append(errs, t.close(current, nil))
+		current := t.replica.Ready() && t.behind.Load() == 0 && all.err.Load() == nil
+		errs = append(errs, t.replica.Close(current))
 		t.reading.Unlock()
 	}
 	return errors.Join(errs...)

@@ -112,7 +112,7 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.Lag += in.Lag()
 	}
 	for _, k := range t.stores {
-		if k.Table {
+		if k.spec.Table {
 			lines = append(lines, k.status(whole))
 		}
 	}
@@ -120,15 +120,15 @@ func (t *task) status() (lines []TaskStatus) {
 		lines = append(lines, whole)
 	}
 	for _, k := range t.stores {
-		if !k.Table { // what a step keeps for itself
-			lines[0].Restore += max(0, k.left.Load())
+		if !k.spec.Table { // what a step keeps for itself
+			lines[0].Restore += k.replica.Left()
 		}
 	}
 	return lines
 }
 
 func (k *kept) status(s TaskStatus) TaskStatus {
-	s.Table, s.Restore = k.Name, max(0, k.left.Load())
+	s.Table, s.Restore = k.spec.Name, k.replica.Left()
 	for _, f := range k.followers {
 		s.Sinks = append(s.Sinks, SinkStatus(f.Status()))
 	}

@@ -65,25 +65,25 @@ func (p *Processor) strays(ctx context.Context, table string) (bool, error) {
 	if p.global(table) != nil {
 		return false, nil
 	}
-	k, err := p.keeper(table)
+	t, err := p.table(table)
 	if err != nil {
 		return false, err
 	}
-	return k.strays(ctx)
+	return t.member.strays(ctx)
 }
 
 // anywhere returns a row from whichever of this instance's partitions it is in,
 // with a nil value if it is in none.
 func (p *Processor) anywhere(_ context.Context, table string, key []byte) (topology.Raw, error) {
-	k, err := p.keeper(table)
+	t, err := p.table(table)
 	if err != nil {
 		return topology.Raw{}, err
 	}
-	for _, part := range k.parts() {
-		r, err := part.row(topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog, Partition: part.partition}})
+	for _, part := range t.here() {
+		r, err := part.Row(key)
 		if err != nil || r.Value != nil {
 			return r, err
 		}
 	}
-	return topology.Raw{Key: key, Position: topology.Position{Topic: k.Changelog}}, nil
+	return topology.Raw{Key: key, Position: topology.Position{Topic: t.spec.Changelog}}, nil
 }

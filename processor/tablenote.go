@@ -84,7 +84,15 @@ func (t *task) tables() string {
 		if rows := k.store.Written(); rows > 0 {
 			end += int64(rows) // each is a record of the changelog by now
 		}
-		n.tables[digestOf(k.Name)] = tableNote{Changelog: digestOf(k.source), Meaning: digestOf(k.Meaning), end: end}
+		n.tables[digestOf(k.spec.Name)] = tableNote{Changelog: digestOf(k.replica.Source()), Meaning: digestOf(k.spec.Meaning), end: end}
 	}
 	return n.String()
+}
+
+// clusterID is Kafka's id, "" if it gives none.
+func (p *Processor) clusterID() string {
+	if id := p.cluster.Load(); id != nil {
+		return *id
+	}
+	return ""
 }

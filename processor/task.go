@@ -97,13 +97,13 @@ func (t *task) claims() []*inputs.Input {
 
 // kept returns a store of the task.
 func (t *task) kept(name string) *kept {
-	return t.stores[slices.IndexFunc(t.stores, func(k *kept) bool { return k.Name == name })]
+	return t.stores[slices.IndexFunc(t.stores, func(k *kept) bool { return k.spec.Name == name })]
 }
 
 // ready tells whether the tables are restored and served.
 func (t *task) ready() bool {
 	p := t.phase.Load()
-	return (p == running || p == releasing) && !slices.ContainsFunc(t.stores, func(k *kept) bool { return k.view.Load() == nil })
+	return (p == running || p == releasing) && !slices.ContainsFunc(t.stores, func(k *kept) bool { return !k.replica.Ready() })
 }
 
 // open tells whether records may be processed. The gate is held for reading.
@@ -112,7 +112,7 @@ func (t *task) open() bool { return t.phase.Load() != closed && t.session.ctx.Er
 // serve shows the tables to views.
 func (t *task) serve() {
 	for _, k := range t.stores {
-		k.view.Store(k.store)
+		k.serve()
 	}
 	t.phase.CompareAndSwap(claiming, running)
 	t.update()
@@ -225,7 +225,7 @@ func (t *task) changelogs() (topics []string) {
 	}
 	for _, k := range t.stores {
 		if k.store.Waiting() > 0 {
-			topics = append(topics, k.Changelog)
+			topics = append(topics, k.spec.Changelog)
 		}
 	}
 	return topics

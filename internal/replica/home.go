@@ -1,41 +1,29 @@
-package processor
+package replica
 
 import (
 	"encoding/json"
 	"fmt"
 )
 
-// A home says whose the rows of a store on the disk are. It stands beside them.
-type home struct {
+// A Home says whose the rows of a store on the disk are. It stands beside them.
+type Home struct {
 	Cluster     string `json:"cluster"` // Kafka's id
 	Application string `json:"application"`
-	Topic       string `json:"topic"`    // the changelog, or the topic of a global table
-	TopicID     string `json:"topic-id"` // it changes when the topic is made anew
-	Partition   int32  `json:"partition"`
-	Meaning     string `json:"meaning"` // of the rows, see topology.StateStore
+	Topic       string `json:"topic"`
+	TopicID     string `json:"topic-id"`  // it changes when the topic is created again
+	Partition   int32  `json:"partition"` // or All
+	Meaning     string `json:"meaning"`   // of the rows, see topology.StateStore
 }
 
-// allPartitions is the partition of a global table.
-const allPartitions = -1
+// All is the partition of a replica that has all partitions of its topic.
+const All = -1
 
-func (p *Processor) home(topic, id string, partition int32, meaning string) home {
-	return home{p.clusterID(), p.topology.Application(), topic, id, partition, meaning}
-}
-
-// clusterID is Kafka's id, "" if it gives none.
-func (p *Processor) clusterID() string {
-	if id := p.cluster.Load(); id != nil {
-		return *id
-	}
-	return ""
-}
-
-func (h home) String() string {
+func (h Home) String() string {
 	text, _ := json.Marshal(h) // strings and a number: it cannot fail
 	return string(text)
 }
 
-func parseHome(text string) (h home, err error) {
+func parseHome(text string) (h Home, err error) {
 	if err := json.Unmarshal([]byte(text), &h); err != nil {
 		return h, fmt.Errorf("it does not say whose it is: %q", text)
 	}
@@ -43,8 +31,8 @@ func parseHome(text string) (h home, err error) {
 }
 
 // differs says why rows of another home are not those of this one, nil if they
-// may be. It leaves their meaning out.
-func (h home) differs(is home) error {
+// may be. It does not compare their meaning.
+func (h Home) differs(is Home) error {
 	switch {
 	case is.Cluster != h.Cluster:
 		return fmt.Errorf("it belongs to the Kafka cluster %q, and this is %q", is.Cluster, h.Cluster)
