@@ -41,7 +41,7 @@ func (f *follower) deadLetter(r topology.Raw, reason error) error {
 	if err != nil {
 		return err
 	}
-	p, err := kafka.NewProducer(f.ctx, f.writer, "", f.group.Name, transactionTimeout)
+	p, err := kafka.NewProducer(f.ctx, f.kafka(), "", f.group.Name, transactionTimeout)
 	if err != nil {
 		return err
 	}

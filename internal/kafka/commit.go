@@ -38,7 +38,7 @@ func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 
 // Commit commits the open transaction and begins the next. If it fails the
 // outcome is unknown.
-func (p *Producer) Commit() error { return p.end(true) }
+func (p *Producer) Commit() error { return p.end(p.ctx, true) }
 
 func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
 	if err := p.addGroup(); err != nil {
@@ -66,12 +66,20 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 }
 
 // end ends the open transaction, and begins the next.
-func (p *Producer) end(commit bool) error {
-	if p.id == "" {
-		p.begin()
-		return nil
+func (p *Producer) end(ctx context.Context, commit bool) error {
+	if p.id != "" {
+		if err := p.endTxn(ctx, commit); err != nil {
+			return fmt.Errorf("ending the transaction: %w", err)
+		}
 	}
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	p.begin()
+	return nil
+}
+
+// endTxn may be repeated, for a coordinator that lost its answer says the same
+// again: a transaction that was committed can be committed, and not be aborted.
+func (p *Producer) endTxn(ctx context.Context, commit bool) error {
+	_, err := ask(ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
@@ -80,16 +88,13 @@ func (p *Producer) end(commit bool) error {
 		}
 		return nil, answer(r.Err)
 	})
-	if err != nil {
-		return fmt.Errorf("ending the transaction: %w", err)
-	}
-	p.begin()
-	return nil
+	return err
 }
 
 func (p *Producer) begin() {
 	clear(p.enlisted)
 	p.grouped = false
+	p.open.Store(false)
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.ends, p.ended = p.ended, p.ends
@@ -127,7 +132,8 @@ func (p *Producer) enlist(places ...place) error {
 	if p.id == "" || len(fresh) == 0 {
 		return nil
 	}
-	p.unacked.Wait()
+	p.await()
+	p.open.Store(true)
 	if err := p.addPartitions(fresh); err != nil {
 		return fmt.Errorf("adding partitions to the transaction: %w", err)
 	}
@@ -160,6 +166,7 @@ func (p *Producer) addGroup() error {
 		return nil
 	}
 	p.grouped = true // also if it fails: then it is unknown
+	p.open.Store(true)
 	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
