@@ -118,7 +118,7 @@ func (p *Producer) outgoing() *outgoing { return &outgoing{p, map[*sarama.Broker
 
 // add sends what is full.
 func (o *outgoing) add(b batch) {
-	leader, err := o.producer.client.Leader(b.topic, b.partition)
+	leader, err := o.producer.leader(b.place)
 	if err != nil {
 		o.producer.answered(b, nil, &ProduceError{b.topic, b.partition, err})
 		return

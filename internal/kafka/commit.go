@@ -26,7 +26,7 @@ func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	case err != nil:
 		return err
 	case p.id == "":
-		err = p.commitOffsets(offsets, m)
+		err = p.commit(offsets, m)
 	default:
 		err = p.addOffsets(offsets, m)
 	}
@@ -44,7 +44,7 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	if err := p.addGroup(); err != nil {
 		return err
 	}
-	_, err := ask(p.ctx, ofGroup(p.client, m.GroupID), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.offsets, patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
 			Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
 			GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
@@ -79,7 +79,7 @@ func (p *Producer) end(ctx context.Context, commit bool) error {
 // endTxn may be repeated, for a coordinator that lost its answer says the same
 // again: a transaction that was committed can be committed, and not be aborted.
 func (p *Producer) endTxn(ctx context.Context, commit bool) error {
-	_, err := ask(ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
@@ -101,7 +101,7 @@ func (p *Producer) begin() {
 	clear(p.ends)
 }
 
-func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
+func (p *Producer) commit(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
 	req := sarama.NewOffsetCommitRequest(p.client.Config(), m.GroupID)
 	req.ConsumerGroupGeneration, req.ConsumerID, req.GroupInstanceId = m.GenerationID, m.MemberID, m.GroupInstanceID
 	for topic, partitions := range offsets {
@@ -113,7 +113,7 @@ func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadat
 			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
 		}
 	}
-	return Group{p.client, m.GroupID}.commit(p.ctx, patience, req)
+	return commitOffsets(p.ctx, p.offsets, patience, req)
 }
 
 // enlist adds partitions to the transaction, with one request, and at first the
@@ -141,7 +141,7 @@ func (p *Producer) enlist(places ...place) error {
 }
 
 func (p *Producer) addPartitions(partitions map[string][]int32) error {
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
@@ -167,7 +167,7 @@ func (p *Producer) addGroup() error {
 	}
 	p.grouped = true // also if it fails: then it is unknown
 	p.open.Store(true)
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
 		})
@@ -184,7 +184,7 @@ func (p *Producer) addGroup() error {
 
 // initProducer starts a producer after a holder of a transactional id, after any
 // if none is named, and returns the new holder.
-func initProducer(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) (Holder, error) {
+func initProducer(ctx context.Context, client sarama.Client, c coordinator, h Holder, timeout time.Duration) (Holder, error) {
 	start := func(b *sarama.Broker) (Holder, error) {
 		req := &sarama.InitProducerIDRequest{Version: 4, TransactionTimeout: timeout, ProducerID: h.Producer, ProducerEpoch: h.Epoch}
 		if h.ID != "" {
@@ -197,7 +197,7 @@ func initProducer(ctx context.Context, client sarama.Client, h Holder, timeout t
 		return Holder{h.ID, r.ProducerID, r.ProducerEpoch}, answer(r.Err)
 	}
 	if h.ID != "" {
-		return ask(ctx, ofTransaction(client, h.ID), patience, start)
+		return ask(ctx, c, patience, start)
 	}
 	return Call(ctx, func() (Holder, error) {
 		b, err := client.Controller()

@@ -17,6 +17,7 @@ type coordinator struct {
 	refresh func() error
 }
 
+// ofGroup is a group's coordinator, over the connections of the client.
 func ofGroup(client sarama.Client, group string) coordinator {
 	return coordinator{
 		func() (*sarama.Broker, error) { return client.Coordinator(group) },
@@ -24,11 +25,72 @@ func ofGroup(client sarama.Client, group string) coordinator {
 	}
 }
 
+// ofTransaction is a transaction's coordinator, over the connections of the client.
 func ofTransaction(client sarama.Client, id string) coordinator {
 	return coordinator{
 		func() (*sarama.Broker, error) { return client.TransactionCoordinator(id) },
 		func() error { return client.RefreshTransactionCoordinator(id) },
 	}
+}
+
+// apart is a coordinator with a connection of its own. All brokers are asked who it
+// is, so that one that stands still holds nobody up. Its requests come one by one.
+func apart(client sarama.Client, kind sarama.CoordinatorType, key string) coordinator {
+	var at *sarama.Broker
+	look := func() error {
+		r, err := first(client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
+			r, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: key, CoordinatorType: kind})
+			if err == nil {
+				err = answer(r.Err)
+			}
+			return r, err
+		})
+		if err != nil {
+			return err
+		}
+		if at != nil {
+			_ = at.Close()
+		}
+		at = r.Coordinator
+		return nil
+	}
+	find := func() (*sarama.Broker, error) {
+		if at == nil {
+			if err := look(); err != nil {
+				return nil, err
+			}
+		}
+		_ = at.Open(client.Config()) // unless it is open
+		return at, nil
+	}
+	return coordinator{find, look}
+}
+
+// first asks all brokers at once, and returns what the first one answers. What the
+// others do ends with the client.
+func first[T any](client sarama.Client, request func(*sarama.Broker) (T, error)) (answered T, err error) {
+	type result struct {
+		answer T
+		err    error
+	}
+	brokers := client.Brokers()
+	results := make(chan result, len(brokers))
+	for _, b := range brokers {
+		go func() {
+			_ = b.Open(client.Config()) // unless it is open
+			answer, err := request(b)
+			results <- result{answer, err}
+		}()
+	}
+	err = sarama.ErrOutOfBrokers
+	for range brokers {
+		r := <-results
+		if r.err == nil {
+			return r.answer, nil
+		}
+		err = r.err
+	}
+	return answered, err
 }
 
 const (

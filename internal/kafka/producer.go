@@ -39,6 +39,8 @@ type Producer struct {
 	pid        int64
 	epoch      int16
 
+	transaction, offsets coordinator // of id, and of group
+
 	ctx    context.Context // of its requests; Close ends it
 	cancel context.CancelFunc
 	closed sync.Once
@@ -51,6 +53,7 @@ type Producer struct {
 	grouped  bool           // the group's offsets are of it, too
 	sequence map[place]int32
 	pushed   uint64            // batches
+	leaders  map[place]int32   // brokers that lead partitions by now, where the client does not know
 	buffers  map[place]*buffer // published, and not yet queued
 	queue    []batch           // not yet written
 
@@ -82,14 +85,16 @@ func NewProducer(ctx context.Context, c Config, id, group string, timeout time.D
 	if err != nil {
 		return nil, err
 	}
-	h, err := initProducer(ctx, connection.Sarama, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+	transaction := apart(connection.Sarama, sarama.CoordinatorTransaction, id)
+	h, err := initProducer(ctx, connection.Sarama, transaction, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
 	if err != nil {
 		_ = connection.Close()
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
 	p := &Producer{
 		connection: connection, client: connection.Sarama, id: id, group: group, pid: h.Producer, epoch: h.Epoch,
-		enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
+		transaction: transaction, offsets: apart(connection.Sarama, sarama.CoordinatorGroup, group),
+		leaders: map[place]int32{}, enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
 		known: map[place]bool{}, ends: map[place]int64{}, ended: map[place]int64{},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())

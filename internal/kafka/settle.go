@@ -141,7 +141,40 @@ func (p *Producer) prepare(lines map[place]*line) error {
 		return err
 	}
 	slices.Sort(topics)
-	// If it fails the batches go to the leaders that are known, and may come back.
-	_ = Topics{p.client}.Refresh(p.ctx, slices.Compact(topics)...)
+	p.findLeaders(slices.Compact(topics))
 	return nil
+}
+
+// findLeaders asks who leads the partitions of topics now. If nobody says so, the
+// batches go to the leaders that are known, and may come back.
+func (p *Producer) findLeaders(topics []string) {
+	r, err := Call(p.ctx, func() (*sarama.MetadataResponse, error) {
+		return first(p.client, func(b *sarama.Broker) (*sarama.MetadataResponse, error) {
+			return b.GetMetadata(&sarama.MetadataRequest{Version: 7, Topics: topics})
+		})
+	})
+	if err != nil {
+		return
+	}
+	for _, t := range r.Topics {
+		for _, partition := range t.Partitions {
+			if partition.Err != sarama.ErrNoError {
+				continue
+			}
+			p.leaders[place{t.Name, partition.ID}] = partition.Leader
+			if _, err := p.client.Broker(partition.Leader); err != nil { // it is new
+				_ = Topics{p.client}.Refresh(p.ctx, t.Name)
+			}
+		}
+	}
+}
+
+// leader is the broker that leads a partition, as far as it is known.
+func (p *Producer) leader(at place) (*sarama.Broker, error) {
+	if id, ok := p.leaders[at]; ok {
+		if b, err := p.client.Broker(id); err == nil {
+			return b, nil
+		}
+	}
+	return p.client.Leader(at.topic, at.partition)
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -34,6 +35,9 @@ func (k *kafka) inOrder(partition int32, n int) {
 			next++
 			return nil
 		})
+		if errors.Is(err, sarama.ErrNotLeaderForPartition) {
+			continue // it has moved, and is looked for
+		}
 		if err != nil {
 			k.t.Fatal(err)
 		}
