@@ -44,7 +44,7 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	if err := p.addGroup(); err != nil {
 		return err
 	}
-	_, err := ask(p.ctx, p.offsets, patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.offsets.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
 			Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
 			GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
@@ -79,7 +79,7 @@ func (p *Producer) end(ctx context.Context, commit bool) error {
 // endTxn may be repeated, for a coordinator that lost its answer says the same
 // again: a transaction that was committed can be committed, and not be aborted.
 func (p *Producer) endTxn(ctx context.Context, commit bool) error {
-	_, err := ask(ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
@@ -113,7 +113,7 @@ func (p *Producer) commit(offsets Offsets, m *sarama.ConsumerGroupMetadata) erro
 			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
 		}
 	}
-	return commitOffsets(p.ctx, p.offsets, patience, req)
+	return commitOffsets(p.ctx, p.offsets.coordinator(), patience, req)
 }
 
 // enlist adds partitions to the transaction, with one request, and at first the
@@ -141,7 +141,7 @@ func (p *Producer) enlist(places ...place) error {
 }
 
 func (p *Producer) addPartitions(partitions map[string][]int32) error {
-	_, err := ask(p.ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
@@ -167,7 +167,7 @@ func (p *Producer) addGroup() error {
 	}
 	p.grouped = true // also if it fails: then it is unknown
 	p.open.Store(true)
-	_, err := ask(p.ctx, p.transaction, patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
 		})

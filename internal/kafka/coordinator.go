@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -33,37 +34,68 @@ func ofTransaction(client sarama.Client, id string) coordinator {
 	}
 }
 
-// apart is a coordinator with a connection of its own. All brokers are asked who it
-// is, so that one that stands still holds nobody up. Its requests come one by one.
-func apart(client sarama.Client, kind sarama.CoordinatorType, key string) coordinator {
-	var at *sarama.Broker
-	look := func() error {
-		r, err := first(client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
-			r, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: key, CoordinatorType: kind})
-			if err == nil {
-				err = answer(r.Err)
-			}
-			return r, err
-		})
-		if err != nil {
-			return err
-		}
-		if at != nil {
-			_ = at.Close()
-		}
-		at = r.Coordinator
-		return nil
+// An apart is a coordinator with a connection of its own. All brokers are asked who
+// it is, so that one that stands still holds nobody up. Its requests come one by one.
+type apart struct {
+	client sarama.Client
+	kind   sarama.CoordinatorType
+	key    string
+
+	mu     sync.Mutex
+	broker *sarama.Broker
+	closed bool
+}
+
+func (a *apart) coordinator() coordinator { return coordinator{a.find, a.refresh} }
+
+func (a *apart) find() (*sarama.Broker, error) {
+	a.mu.Lock()
+	b := a.broker
+	a.mu.Unlock()
+	if b == nil {
+		return a.look()
 	}
-	find := func() (*sarama.Broker, error) {
-		if at == nil {
-			if err := look(); err != nil {
-				return nil, err
-			}
+	_ = b.Open(a.client.Config()) // unless it is open
+	return b, nil
+}
+
+func (a *apart) refresh() error {
+	_, err := a.look()
+	return err
+}
+
+func (a *apart) look() (*sarama.Broker, error) {
+	r, err := first(a.client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
+		r, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: a.key, CoordinatorType: a.kind})
+		if err == nil {
+			err = answer(r.Err)
 		}
-		_ = at.Open(client.Config()) // unless it is open
-		return at, nil
+		return r, err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return coordinator{find, look}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, errCut
+	}
+	if a.broker != nil {
+		_ = a.broker.Close()
+	}
+	a.broker = r.Coordinator
+	_ = a.broker.Open(a.client.Config())
+	return a.broker, nil
+}
+
+// close waits for the request that is under way: its connection was cut before.
+func (a *apart) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.broker != nil {
+		_ = a.broker.Close()
+	}
 }
 
 // first asks all brokers at once, and returns what the first one answers. What the

@@ -39,7 +39,7 @@ type Producer struct {
 	pid        int64
 	epoch      int16
 
-	transaction, offsets coordinator // of id, and of group
+	transaction, offsets *apart // coordinators of id, and of group
 
 	ctx    context.Context // of its requests; Close ends it
 	cancel context.CancelFunc
@@ -85,15 +85,16 @@ func NewProducer(ctx context.Context, c Config, id, group string, timeout time.D
 	if err != nil {
 		return nil, err
 	}
-	transaction := apart(connection.Sarama, sarama.CoordinatorTransaction, id)
-	h, err := initProducer(ctx, connection.Sarama, transaction, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+	transaction := &apart{client: connection.Sarama, kind: sarama.CoordinatorTransaction, key: id}
+	h, err := initProducer(ctx, connection.Sarama, transaction.coordinator(), Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
 	if err != nil {
 		_ = connection.Close()
+		transaction.close()
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
 	p := &Producer{
 		connection: connection, client: connection.Sarama, id: id, group: group, pid: h.Producer, epoch: h.Epoch,
-		transaction: transaction, offsets: apart(connection.Sarama, sarama.CoordinatorGroup, group),
+		transaction: transaction, offsets: &apart{client: connection.Sarama, kind: sarama.CoordinatorGroup, key: group},
 		leaders: map[place]int32{}, enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
 		known: map[place]bool{}, ends: map[place]int64{}, ended: map[place]int64{},
 	}
@@ -216,7 +217,11 @@ func (p *Producer) Close() {
 		p.fail(fmt.Errorf("the producer is closed: %w", net.ErrClosed))
 		p.cancel()
 		go func() {
-			defer func() { _ = p.connection.Close() }()
+			defer func() {
+				_ = p.connection.Close()
+				p.transaction.close()
+				p.offsets.close()
+			}()
 			if p.open.Load() {
 				ctx, cancel := context.WithTimeout(context.Background(), courtesy)
 				defer cancel()
