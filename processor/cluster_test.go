@@ -20,7 +20,7 @@ import (
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/internal/kafka/kafkatest"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -59,7 +59,7 @@ var (
 // helloTopology keeps the last value of each key, and copies it to Redis.
 func helloTopology(t testing.TB, redis string) *topology.Topology {
 	b := topology.NewBuilder("hello")
-	topology.Sync(topology.Materialize(b, journal, hellos), &sinks.Redis{Addr: redis})
+	topology.Sync(topology.Materialize(b, journal, hellos), &redissink.Sink{Addr: redis})
 	return build(t, b)
 }
 
@@ -75,7 +75,7 @@ func prefixedCount(t testing.TB, redis, prefix string) *topology.Topology {
 	b := topology.NewBuilder(prefix + "count")
 	table := topology.Count(topology.Consume(b, journal), counted)
 	topology.Publish(table, counts)
-	topology.Sync(table, &sinks.Redis{Addr: redis})
+	topology.Sync(table, &redissink.Sink{Addr: redis})
 	return build(t, b)
 }
 

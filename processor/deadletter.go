@@ -24,28 +24,28 @@ func (t *task) deadLetter(r topology.Raw, reason error) error {
 	return t.publish(&topology.Output{Raw: letter, PartitionKey: r.Key})
 }
 
-// deadLetter copies a row that a sink never takes, in no transaction.
-func (f *follower) deadLetter(r topology.Raw, reason error) error {
-	topic := f.deadLetters()
-	letter, err := deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+// copyToDeadLetters copies a row that a sink never takes, in no transaction.
+func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason error) error {
+	topic := m.deadLetters()
+	letter, err := deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
 	if err != nil {
-		if err := f.askLimits(f.ctx, []string{topic}); err != nil { // the instance would end
+		if err := m.askLimits(ctx, []string{topic}); err != nil { // the instance would end
 			return err
 		}
-		letter, err = deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+		letter, err = deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
 	}
 	if err != nil {
 		return err
 	}
-	partition, err := f.partitionOf(topic, r.Key)
+	partition, err := m.partitionOf(topic, r.Key)
 	if err != nil {
 		return err
 	}
-	p, err := kafka.NewProducer(f.ctx, f.kafka(), "", f.group.Name, transactionTimeout)
+	p, err := kafka.NewProducer(ctx, m.kafka(), "", m.group.Name, transactionTimeout)
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(f.ctx, p.Close)()
+	defer context.AfterFunc(ctx, p.Close)()
 	defer p.Close()
 	publish(p, partition, &letter)
 	p.Push()

@@ -170,7 +170,7 @@ func (all *globals) trouble(err error) {
 	err = explain(err)
 	text := err.Error()
 	all.err.Store(&text)
-	all.waits.set("the global tables", "", err)
+	all.waits.Set("the global tables", "", err)
 }
 
 // round reads for a while, or until something is wrong.
@@ -241,7 +241,7 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 	all.rounds.Add(1)
 	if all.err.Load() != nil {
 		all.err.Store(nil)
-		all.waits.clear("the global tables", "")
+		all.waits.Clear("the global tables", "")
 	}
 	return nil
 }
@@ -272,7 +272,7 @@ func (all *globals) close() error {
 		t.reading.Lock()
 		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
 		t.view.Store(nil)
-		t.news.ring()
+		t.news.Ring()
 		errs = append(errs, t.close(current, nil))
 		t.reading.Unlock()
 	}

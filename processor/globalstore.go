@@ -44,7 +44,7 @@ func (t *global) open(ctx context.Context, client sarama.Client) error {
 		if starts[p], ends[p], err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p], Epoch: -1}), append(t.goals, -1)
 	}
 	var places []int64
 	s, wiped, err := store.Open(filepath.Join(t.config.StateDir, t.Store, "global"), store.Options{}, func(o store.Origin) (wrong error) {
@@ -114,7 +114,7 @@ func (t *global) commit() error {
 		return fmt.Errorf("global table %q: %w", t.Store, err)
 	}
 	t.places.Store(&places)
-	t.news.ring()
+	t.news.Ring()
 	return nil
 }
 

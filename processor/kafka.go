@@ -24,12 +24,12 @@ func (p *Processor) connect(ctx context.Context) (*kafka.Client, error) {
 	at := "Kafka at " + strings.Join(p.config.Brokers, ",")
 	budget, cancel := context.WithTimeout(ctx, p.config.StartTimeout)
 	defer cancel()
-	p.waits.expect(at, "", noAnswer)
+	p.waits.Expect(at, "", noAnswer)
 	last := errors.New(noAnswer)
 	for ctx.Err() == nil {
 		client, err := p.kafka().Connect(budget)
 		if err == nil {
-			p.waits.clear(at, "")
+			p.waits.Clear(at, "")
 			return client, nil
 		}
 		if c, _ := classify(err); c == setupError {
@@ -37,7 +37,7 @@ func (p *Processor) connect(ctx context.Context) (*kafka.Client, error) {
 		}
 		if budget.Err() == nil {
 			last = explain(err)
-			p.waits.set(at, "", last)
+			p.waits.Set(at, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return nil, fmt.Errorf("%s: %w (tried for %v)", at, last, p.config.StartTimeout)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -112,7 +111,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.set(m.nextSession(), "", err)
+		m.waits.Set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -158,14 +157,14 @@ func (m *member) runSession(ctx context.Context) error {
 	}
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
-	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
+	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
 	s, err := kafka.Call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 		return newSession(ctx, m)
 	})
-	m.waits.clear(what, "")
+	m.waits.Clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -181,21 +180,24 @@ func (m *member) runSession(ctx context.Context) error {
 	return m.consume(ctx, s)
 }
 
-// refresh has the clients ask where leaders and coordinator are: if one has
-// moved, that is what the last session ended of.
+// refresh asks where leaders and coordinator are: if one has moved, the last
+// session may have ended because of that.
 func (m *member) refresh() error {
-	for _, c := range []sarama.Client{m.client, m.writer} {
-		if err := c.RefreshMetadata(); err != nil {
-			return err
-		}
-		if err := c.RefreshCoordinator(m.group.Name); err != nil {
-			return err
-		}
+	if err := m.client.RefreshMetadata(); err != nil {
+		return err
 	}
-	return nil
+	return m.client.RefreshCoordinator(m.group.Name)
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
+	stopFetching, err := s.startFetching(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return explain(err)
+	}
+	defer stopFetching()
 	client, err := m.kafka().ConnectMember(ctx, kafka.Membership{
 		Instance: m.instance, SessionTimeout: m.config.SessionTimeout, Heartbeat: heartbeat,
 		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
@@ -208,7 +210,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.asked.Store(true)
-	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client.Sarama)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, groupClient{client.Sarama})
 	if err != nil {
 		return err
 	}
@@ -220,17 +222,24 @@ func (m *member) consume(ctx context.Context, s *session) error {
 			client.Cut()
 		}
 	})()
-	s.fetch = group
+	s.claimer = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
 			s.groupError(err)
 		}
 	})
+	if m.balance.verdict.Load() != nil {
+		// The others are to hear it: the return of a static member would be no news to
+		// them. They have its partitions for no longer than it takes to join.
+		if err := m.leave(ctx); err != nil {
+			return errors.Join(err, group.Close())
+		}
+	}
 	// A session that fails ends its membership: sarama must not wait for it.
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
 	m.balance.awaited()
-	defer m.waits.clear(m.balance.what(), "")
+	defer m.waits.Clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(err, context.Canceled) {
@@ -245,66 +254,31 @@ func (m *member) consume(ctx context.Context, s *session) error {
 
 // groupError takes what sarama reports beside its return values.
 func (s *session) groupError(err error) {
-	var fetch *sarama.ConsumerError
 	switch {
 	case s.ctx.Err() != nil:
 		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
-	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(&startError{s.outOfRange(err)})
 	case !passes(err):
 		s.fail(sentence{err})
-	case errors.As(err, &fetch) && fetch.Topic != "":
-		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
-		s.lost.note("", err)
+		s.groupTrouble(err)
 	}
 }
 
-// fetchTroubles are the partitions of which sarama reports errors again and again,
-// until it can fetch: it does not say when.
-type fetchTroubles struct {
-	*waits
-	what string
-
-	mu     sync.Mutex
-	places map[string]*time.Timer
-}
-
-// note says that a partition is waited for, until it has been silent for a while.
-func (f *fetchTroubles) note(place string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.set(f.what, place, err)
-	if t := f.places[place]; t != nil {
-		t.Stop()
+// groupTrouble says what the group waits for. sarama reports it again and again,
+// and does not say when it is over.
+func (s *session) groupTrouble(err error) {
+	what := s.String() + " to answer"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble != nil {
+		s.trouble.Stop()
 	}
-	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
+	s.waits.Set(what, "", err)
+	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.Clear(what, "") })
 }
 
-// fetchSilence is longer than it takes to try again, a dial and a read included.
-const fetchSilence = 7 * time.Second
-
-func (f *fetchTroubles) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for place, t := range f.places {
-		t.Stop()
-		f.clear(f.what, place)
-	}
-}
-
-// outOfRange says how to go on when the records that come next are not there.
-func (s *session) outOfRange(err error) error {
-	where := fmt.Sprintf("%q", s.group.Inputs)
-	place := "TOPIC:PARTITION"
-	if e, ok := errors.AsType[*sarama.ConsumerError](err); ok {
-		where = fmt.Sprintf("partition %d of %q", e.Partition, e.Topic)
-		place = fmt.Sprintf("%s:%d", e.Topic, e.Partition)
-	}
-	return fmt.Errorf("%s: the records that group %q reads next are not there: they were deleted before they were processed (retention.ms, retention.bytes), or the topic was made anew: %w. "+
-		"To go on without them, stop all instances and run: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s --reset-offsets --to-earliest --execute",
-		where, s.group.Name, err, s.config.Brokers[0], s.group.Name, place)
-}
+// groupSilence is longer than it takes to try again, a dial and a read included.
+const groupSilence = 7 * time.Second
 
 // coordinator is the member's group as its coordinator knows it.
 func (m *member) coordinator() kafka.Group {
@@ -333,17 +307,13 @@ func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGrou
 	return &s, a
 }
 
-// stopApplication leaves and joins once more, to tell the others: the return of
-// a static member would be no news to them.
+// stopApplication joins once more, to tell the others.
 func (m *member) stopApplication(ctx context.Context, err error) error {
 	text := fmt.Sprintf("%s: %v", m.instance, err)
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	terr := m.leave(told)
-	if terr == nil {
-		terr = m.runSession(told)
-	}
+	terr := m.runSession(told)
 	if stop := (*stopError)(nil); !errors.As(terr, &stop) {
 		return errors.Join(err, fmt.Errorf("the other instances could not be told to stop: %w", terr))
 	}

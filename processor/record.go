@@ -11,37 +11,40 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// process runs a batch of records of the task's only input, in one transaction
-// unless they have very many effects.
-func (t *task) process(batch []*sarama.ConsumerMessage) {
-	for len(batch) > 0 && t.room() {
-		n, err := t.some(batch)
-		if n == 0 && err == nil || !t.goesOn(err) {
-			return
-		}
-		batch = batch[n:]
-	}
+// look tells whether there is a record to take, and if not, when to look again. A commit
+// reads the inputs, so that the gate is held.
+func (t *task) look() (ready bool, again time.Duration) {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	return t.merge.Ready(time.Now())
 }
 
-// some runs the first records of a batch, until the task is full or a record fails,
-// and returns how many: none, and no error, if the session is over.
-func (t *task) some(batch []*sarama.ConsumerMessage) (n int, err error) {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
-		return 0, nil
+// take processes records while it is known which one is next, in one transaction
+// unless they have very many effects.
+func (t *task) take() { t.goesOn(t.some()) }
+
+// some is take, and returns why a record could not be processed.
+func (t *task) some() (err error) {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	if !t.open() {
+		return nil
 	}
-	for n < len(batch) && !t.full() {
-		if err = t.record(rawOf(batch[n])); err != nil {
+	n := 0
+	for ; n < batchSize && !t.full(); n++ {
+		in := t.merge.Next()
+		if in == nil {
 			break
 		}
-		n++
+		if err = t.record(*in.Record()); err != nil {
+			break
+		}
+		in.Pass()
 	}
 	if n > 0 {
-		t.inputs[0].next = batch[n-1].Offset + 1
 		t.processed(n)
 	}
-	return n, err
+	return err
 }
 
 // goesOn tells whether the task goes on after an error, which ends the session
@@ -57,6 +60,17 @@ func (t *task) goesOn(err error) bool {
 	return err == nil
 }
 
+// happened is when a record happened. If the topology can't say it will refuse
+// the record, too.
+func (t *task) happened(r topology.Raw) (at time.Time) {
+	defer func() {
+		if recover() != nil {
+			at = r.Time
+		}
+	}()
+	return t.core.Time(r)
+}
+
 // full tells whether the task holds as much as a commit takes. The gate is held
 // for reading.
 func (t *task) full() bool { return t.held() >= commitBytes }
@@ -65,16 +79,19 @@ func (t *task) full() bool { return t.held() >= commitBytes }
 // returns false if the task is over.
 func (t *task) room() bool {
 	for {
-		t.gate.RLock()
-		full, closed := !t.closed && t.full(), t.closed
-		t.gate.RUnlock()
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.RLock()
+		full, open := t.full(), t.open()
+		t.transactions.gate.RUnlock()
 		switch {
-		case closed:
+		case !open:
 			return false
 		case !full:
 			return true
 		}
-		if sleep(t.ctx, commitTick) != nil {
+		select {
+		case <-committed:
+		case <-t.ctx.Done():
 			return false
 		}
 	}
@@ -91,9 +108,9 @@ func (t *task) advance() {
 }
 
 func (t *task) fire() error {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	if !t.open() {
 		return nil
 	}
 	w, err := t.core.Advance(time.Now())
@@ -108,20 +125,21 @@ func (t *task) fire() error {
 	return nil
 }
 
-// processed notes that the task has a part in the open transaction. The gate is
-// held for reading.
+// processed notes that the task has a part in the open transaction, and how large
+// that is. The gate is held for reading.
 func (t *task) processed(records int) {
 	if t.sendRows(sendRows) {
 		t.producer.Push()
 	}
 	t.records += records
-	if t.touched {
-		return
-	}
+	grown := t.held() - t.size
+	t.size += grown
 	t.touched = true
-	select {
-	case t.opened <- struct{}{}:
-	default:
+	begun, large := t.transactions.grow(grown)
+	t.large.Store(large || t.records >= commitRows)
+	t.behind.Store(t.merge.Behind())
+	if begun || t.large.Load() {
+		t.transactions.wake()
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *session) owner() string {
 func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32) (map[int32]legacy, error) {
 	done := map[string]bool{}
 	what := "the last owner's open transaction, of group " + s.group.Name
-	defer s.waits.clear(what, "")
+	defer s.waits.Clear(what, "")
 	for {
 		if !s.keep(fresh, topics) {
 			return nil, nil
@@ -104,7 +104,7 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 		if err != nil || stable && succeeded {
 			return legacies, err
 		}
-		s.waits.expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
+		s.waits.Expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
 		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take a decision down
 			return nil, err
 		}

@@ -39,13 +39,12 @@ func (c Config) connectProducer(ctx context.Context) (*Client, error) {
 func (c Config) settings() *sarama.Config {
 	s := sarama.NewConfig()
 	s.ClientID = c.Name
-	s.Consumer.Fetch.Default = 256 << 10 // a megabyte for each of many partitions takes too much memory
 	if c.Program != nil {
 		program := *c.Program
 		s = &program
 	} else {
 		s.MetricRegistry = noMetrics{}
-		s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 15*time.Second, 15*time.Second
+		s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
 		s.Metadata.Retry.Max, s.Metadata.Retry.Backoff = 15, movedPause // sarama sleeps, even if its connections are cut
 	}
 	if !s.Version.IsAtLeast(sarama.V2_8_0_0) {
@@ -75,7 +74,7 @@ func (c Config) memberSettings(m Membership) *sarama.Config {
 	s := c.settings()
 	s.Net.ReadTimeout = max(s.Net.ReadTimeout, 3*m.RebalanceTimeout)               // a JoinGroup waits for all members
 	s.Metadata.RefreshFrequency = min(s.Metadata.RefreshFrequency, 30*time.Second) // how long partitions that are added go unnoticed
-	s.Consumer.MaxWaitTime = 250 * time.Millisecond                                // a stop waits for a fetch to return
+	s.Consumer.MaxWaitTime, s.Consumer.Fetch.Default = time.Millisecond, 1         // it is not to fetch: its claims are paused
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Return.Errors = true
@@ -87,7 +86,6 @@ func (c Config) memberSettings(m Membership) *sarama.Config {
 	// Members that start together disturb each other's joins, and everybody's
 	// commits wait meanwhile: sarama's pause of 2s, up to four times, is a stall.
 	s.Consumer.Group.Rebalance.Retry.Backoff, s.Consumer.Group.Rebalance.Retry.Max = 50*time.Millisecond, 100
-	s.Consumer.Retry.Backoff = 250 * time.Millisecond // after a leader has moved
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{m.Strategy}
 	return s
 }

@@ -37,6 +37,7 @@ func ofTransaction(client sarama.Client, id string) coordinator {
 // An apart is a coordinator with a connection of its own. All brokers are asked who
 // it is, so that one that stands still holds nobody up. Its requests come one by one.
 type apart struct {
+	ctx    context.Context
 	client sarama.Client
 	kind   sarama.CoordinatorType
 	key    string
@@ -65,7 +66,7 @@ func (a *apart) refresh() error {
 }
 
 func (a *apart) look() (*sarama.Broker, error) {
-	r, err := first(a.client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
+	r, err := first(a.ctx, a.client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
 		r, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: a.key, CoordinatorType: a.kind})
 		if err == nil {
 			err = answer(r.Err)
@@ -96,33 +97,6 @@ func (a *apart) close() {
 	if a.broker != nil {
 		_ = a.broker.Close()
 	}
-}
-
-// first asks all brokers at once, and returns what the first one answers. What the
-// others do ends with the client.
-func first[T any](client sarama.Client, request func(*sarama.Broker) (T, error)) (answered T, err error) {
-	type result struct {
-		answer T
-		err    error
-	}
-	brokers := client.Brokers()
-	results := make(chan result, len(brokers))
-	for _, b := range brokers {
-		go func() {
-			_ = b.Open(client.Config()) // unless it is open
-			answer, err := request(b)
-			results <- result{answer, err}
-		}()
-	}
-	err = sarama.ErrOutOfBrokers
-	for range brokers {
-		r := <-results
-		if r.err == nil {
-			return r.answer, nil
-		}
-		err = r.err
-	}
-	return answered, err
 }
 
 const (

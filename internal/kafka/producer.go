@@ -53,7 +53,7 @@ type Producer struct {
 	grouped  bool           // the group's offsets are of it, too
 	sequence map[place]int32
 	pushed   uint64            // batches
-	leaders  map[place]int32   // brokers that lead partitions by now, where the client does not know
+	leaders  map[place]Leader  // by now, where the client does not know
 	buffers  map[place]*buffer // published, and not yet queued
 	queue    []batch           // not yet written
 
@@ -85,20 +85,20 @@ func NewProducer(ctx context.Context, c Config, id, group string, timeout time.D
 	if err != nil {
 		return nil, err
 	}
-	transaction := &apart{client: connection.Sarama, kind: sarama.CoordinatorTransaction, key: id}
-	h, err := initProducer(ctx, connection.Sarama, transaction.coordinator(), Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
-	if err != nil {
-		_ = connection.Close()
-		transaction.close()
-		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
-	}
 	p := &Producer{
-		connection: connection, client: connection.Sarama, id: id, group: group, pid: h.Producer, epoch: h.Epoch,
-		transaction: transaction, offsets: &apart{client: connection.Sarama, kind: sarama.CoordinatorGroup, key: group},
-		leaders: map[place]int32{}, enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
+		connection: connection, client: connection.Sarama, id: id, group: group,
+		leaders: map[place]Leader{}, enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
 		known: map[place]bool{}, ends: map[place]int64{}, ended: map[place]int64{},
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.transaction = &apart{ctx: p.ctx, client: p.client, kind: sarama.CoordinatorTransaction, key: id}
+	p.offsets = &apart{ctx: p.ctx, client: p.client, kind: sarama.CoordinatorGroup, key: group}
+	h, err := initProducer(ctx, p.client, p.transaction.coordinator(), Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+	if err != nil {
+		p.Close()
+		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
+	}
+	p.pid, p.epoch = h.Producer, h.Epoch
 	return p, nil
 }
 

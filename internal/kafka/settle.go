@@ -148,22 +148,18 @@ func (p *Producer) prepare(lines map[place]*line) error {
 // findLeaders asks who leads the partitions of topics now. If nobody says so, the
 // batches go to the leaders that are known, and may come back.
 func (p *Producer) findLeaders(topics []string) {
-	r, err := Call(p.ctx, func() (*sarama.MetadataResponse, error) {
-		return first(p.client, func(b *sarama.Broker) (*sarama.MetadataResponse, error) {
-			return b.GetMetadata(&sarama.MetadataRequest{Version: 7, Topics: topics})
-		})
-	})
+	all, err := Leaders(p.ctx, p.client, topics)
 	if err != nil {
 		return
 	}
-	for _, t := range r.Topics {
-		for _, partition := range t.Partitions {
-			if partition.Err != sarama.ErrNoError {
-				continue
+	for topic, of := range all {
+		for partition, leader := range of {
+			at := place{topic, partition}
+			if known, ok := p.leaders[at]; !ok || leader.Epoch >= known.Epoch {
+				p.leaders[at] = leader
 			}
-			p.leaders[place{t.Name, partition.ID}] = partition.Leader
-			if _, err := p.client.Broker(partition.Leader); err != nil { // it is new
-				_ = Topics{p.client}.Refresh(p.ctx, t.Name)
+			if _, err := p.client.Broker(leader.Broker); err != nil { // it is new
+				_ = Topics{p.client}.Refresh(p.ctx, topic)
 			}
 		}
 	}
@@ -171,8 +167,8 @@ func (p *Producer) findLeaders(topics []string) {
 
 // leader is the broker that leads a partition, as far as it is known.
 func (p *Producer) leader(at place) (*sarama.Broker, error) {
-	if id, ok := p.leaders[at]; ok {
-		if b, err := p.client.Broker(id); err == nil {
+	if known, ok := p.leaders[at]; ok {
+		if b, err := p.client.Broker(known.Broker); err == nil {
 			return b, nil
 		}
 	}
