@@ -8,7 +8,7 @@ import (
 
 // A batch is a record batch for one partition.
 type batch struct {
-	place
+	at       place
 	records  []*sarama.Record
 	times    []int64
 	bytes    int
@@ -76,7 +76,7 @@ func (p *Producer) push() {
 	p.queue = p.queue[:0]
 	places := make([]place, 0, len(queue))
 	for _, b := range queue {
-		places = append(places, b.place)
+		places = append(places, b.at)
 	}
 	if err := p.enlist(places...); err != nil {
 		p.fail(err)
@@ -86,10 +86,10 @@ func (p *Producer) push() {
 		if p.failed() != nil {
 			return
 		}
-		b.sequence, b.number = p.sequence[b.place], p.pushed
-		p.sequence[b.place] = (b.sequence + int32(len(b.records))) & 0x7fffffff
+		b.sequence, b.number = p.sequence[b.at], p.pushed
+		p.sequence[b.at] = (b.sequence + int32(len(b.records))) & 0x7fffffff
 		p.pushed++
-		if b.sequence > 0 && !p.takes(b.place) {
+		if b.sequence > 0 && !p.takes(b.at) {
 			out.send()
 			p.await()
 		}
@@ -118,13 +118,13 @@ func (p *Producer) outgoing() *outgoing { return &outgoing{p, map[*sarama.Broker
 
 // add sends what is full.
 func (o *outgoing) add(b batch) {
-	leader, err := o.producer.leader(b.place)
+	leader, err := o.producer.leader(b.at)
 	if err != nil {
-		o.producer.answered(b, nil, &ProduceError{b.topic, b.partition, err})
+		o.producer.answered(b, nil, &ProduceError{b.at.topic, b.at.partition, err})
 		return
 	}
 	r := o.open[leader]
-	if r != nil && (r.batches[b.place].records != nil || r.bytes+b.bytes > requestBytes) {
+	if r != nil && (r.batches[b.at].records != nil || r.bytes+b.bytes > requestBytes) {
 		o.producer.write(leader, r)
 		r = nil
 	}
@@ -132,7 +132,7 @@ func (o *outgoing) add(b batch) {
 		r = &request{batches: map[place]batch{}}
 		o.open[leader] = r
 	}
-	r.batches[b.place] = b
+	r.batches[b.at] = b
 	r.bytes += b.bytes
 }
 
@@ -189,18 +189,18 @@ func (p *Producer) recordBatch(b batch) *sarama.RecordBatch {
 func (p *Producer) acknowledge(b batch, resp *sarama.ProduceResponse, err error) error {
 	var block *sarama.ProduceResponseBlock
 	if err == nil {
-		if block = resp.GetBlock(b.topic, b.partition); block == nil {
+		if block = resp.GetBlock(b.at.topic, b.at.partition); block == nil {
 			err = sarama.ErrIncompleteResponse
 		} else {
 			err = answer(block.Err)
 		}
 	}
 	if err != nil {
-		return &ProduceError{b.topic, b.partition, err}
+		return &ProduceError{b.at.topic, b.at.partition, err}
 	}
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	p.known[b.place] = true
-	p.ends[b.place] = max(p.ends[b.place], block.Offset+int64(len(b.records)))
+	p.known[b.at] = true
+	p.ends[b.at] = max(p.ends[b.at], block.Offset+int64(len(b.records)))
 	return nil
 }

@@ -118,7 +118,7 @@ func (p *Producer) Send(topic string, partition int32, records []*sarama.Record,
 			size += more
 			n++
 		}
-		p.queue = append(p.queue, batch{place: place{topic, partition}, records: records[:n], times: times[:n], bytes: size})
+		p.queue = append(p.queue, batch{at: place{topic, partition}, records: records[:n], times: times[:n], bytes: size})
 		records, times = records[n:], times[n:]
 	}
 }

@@ -13,7 +13,7 @@ import (
 // refused, or the leader is another one, or the answer was lost. It is sent again
 // with its sequence, so that a leader that has it does not take it twice.
 type untaken struct {
-	batch
+	batch  batch
 	leader *sarama.Broker // that it was sent to; nil if it was not sent
 	err    error          // nil if it waits behind one that was not taken
 }
@@ -46,7 +46,7 @@ func (p *Producer) answered(b batch, leader *sarama.Broker, err error) {
 func (p *Producer) keepBehind(b batch) bool {
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	if !slices.ContainsFunc(p.untaken, func(u untaken) bool { return u.place == b.place }) {
+	if !slices.ContainsFunc(p.untaken, func(u untaken) bool { return u.batch.at == b.at }) {
 		return false
 	}
 	p.untaken = append(p.untaken, untaken{batch: b})
@@ -65,13 +65,13 @@ type line struct {
 func (p *Producer) lines() map[place]*line {
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	slices.SortFunc(p.untaken, func(a, b untaken) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(p.untaken, func(a, b untaken) int { return cmp.Compare(a.batch.number, b.batch.number) })
 	lines := map[place]*line{}
 	for _, u := range p.untaken {
-		l := lines[u.place]
+		l := lines[u.batch.at]
 		if l == nil {
 			l = &line{leader: u.leader, err: u.err, since: time.Now()}
-			lines[u.place] = l
+			lines[u.batch.at] = l
 		}
 		l.batches = append(l.batches, u.batch)
 	}
@@ -121,7 +121,7 @@ func (p *Producer) prepare(lines map[place]*line) error {
 			first := l.batches[0]
 			if len(first.records) == 1 {
 				r := first.records[0]
-				return &RefusedError{Topic: first.topic, Partition: first.partition, Key: r.Key, Value: r.Value, Err: l.err}
+				return &RefusedError{Topic: first.at.topic, Partition: first.at.partition, Key: r.Key, Value: r.Value, Err: l.err}
 			}
 			halves := first.halves()
 			l.batches = append(halves[:], l.batches[1:]...)
@@ -131,7 +131,7 @@ func (p *Producer) prepare(lines map[place]*line) error {
 			if l.leader != nil && lost(l.err) {
 				_ = l.leader.Close() // the next Leader opens it again
 			}
-			topics = append(topics, l.batches[0].topic)
+			topics = append(topics, l.batches[0].at.topic)
 		}
 	}
 	if len(topics) == 0 {
