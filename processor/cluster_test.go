@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/internal/kafka/kafkatest"
 	"github.com/tidemark-dev/tidemark/processor"
 	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -93,7 +94,7 @@ type cluster struct {
 	real    *real // instead, if it is set
 	t       testing.TB
 	redis   *miniredis.Miniredis
-	network *network // between the brokers and all clients
+	network *kafkatest.Network // between the brokers and all clients
 	client  *kgo.Client
 }
 
@@ -101,10 +102,10 @@ type cluster struct {
 // of 3 seconds.
 func newCluster(t testing.TB, brokers int, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	c := &cluster{t: t, redis: miniredis.RunT(t), network: newNetwork()}
+	c := &cluster{t: t, redis: miniredis.RunT(t), network: kafkatest.NewNetwork()}
 	var err error
 	c.Cluster, err = kfake.NewCluster(append([]kfake.Opt{
-		kfake.NumBrokers(brokers), kfake.ListenFn(c.network.listen), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.NumBrokers(brokers), kfake.ListenFn(c.network.Listen), kfake.GroupMinSessionTimeout(time.Second),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

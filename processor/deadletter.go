@@ -41,7 +41,7 @@ func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason e
 	if err != nil {
 		return err
 	}
-	p, err := kafka.NewProducer(ctx, m.writer, "", m.group.Name, transactionTimeout)
+	p, err := kafka.NewProducer(ctx, m.kafka(), "", m.group.Name, transactionTimeout)
 	if err != nil {
 		return err
 	}

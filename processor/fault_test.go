@@ -50,9 +50,9 @@ func (c *cluster) sound(i *instance) {
 func TestAnswerOfEndTxnLost(t *testing.T) {
 	c, i := counting(t, 1)
 	for range 4 {
-		n := c.network.losses()
-		c.network.lose(kmsg.EndTxn, 1)
-		c.until(func() bool { return c.network.losses() > n })
+		n := c.network.Losses()
+		c.network.Lose(kmsg.EndTxn, 1)
+		c.until(func() bool { return c.network.Losses() > n })
 	}
 	c.sound(i)
 }
@@ -77,9 +77,9 @@ func TestAnswersLost(t *testing.T) {
 	for _, key := range []kmsg.Key{
 		kmsg.Produce, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.Heartbeat, kmsg.Fetch,
 	} {
-		n := c.network.losses()
-		c.network.lose(key, 1)
-		c.until(func() bool { return c.network.losses() > n })
+		n := c.network.Losses()
+		c.network.Lose(key, 1)
+		c.until(func() bool { return c.network.Losses() > n })
 		c.drained("count-"+counted.Name, journal.Name)
 	}
 	c.sound(i)
@@ -191,7 +191,7 @@ func TestJoinErrors(t *testing.T) {
 // Kafka goes away for longer than the session lasts, and comes back.
 func TestKafkaUnreachable(t *testing.T) {
 	c, i := counting(t, 1)
-	c.network.cut()
+	c.network.Cut()
 	began := time.Now()
 	eventually(t, func() error {
 		if i.Status().Waiting == nil {
@@ -206,7 +206,7 @@ func TestKafkaUnreachable(t *testing.T) {
 		}
 		return nil
 	})
-	c.network.mend()
+	c.network.Mend()
 	began = time.Now()
 	c.produce(journal.Name, greetings(100, 20)...)
 	c.drained("count-"+counted.Name, journal.Name)

@@ -445,7 +445,7 @@ func TestGlobalTableWithoutKafka(t *testing.T) {
 	c := newMoody(t, said("a", "1"))
 	i := c.start(explaining(t, moods), func(cfg *processor.Config) { cfg.Kafka = impatient() })
 	i.await(processor.Running)
-	c.network.cut()
+	c.network.Cut()
 	view := processor.Query(i.Processor, allMoods)
 	eventually(t, func() error {
 		if s := i.Status().Globals[0]; s.Err == "" {
@@ -456,7 +456,7 @@ func TestGlobalTableWithoutKafka(t *testing.T) {
 	if r, ok, err := view.Get(t.Context(), "a"); err != nil || !ok || r.Value.Text != "1" {
 		t.Errorf("without Kafka: %v, %v, %v", r, ok, err)
 	}
-	c.network.mend()
+	c.network.Mend()
 	c.produce(moods.Name, said("a", "2"))
 	has(t, view, "a", saying{"2"}, false)
 	eventually(t, func() error {

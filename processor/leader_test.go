@@ -12,7 +12,7 @@ import (
 )
 
 // The leaders of input, changelog and output move between three brokers while
-// records come in.
+// records come in. No session ends because of that.
 func TestLeadersMove(t *testing.T) {
 	changelog := "count-" + counted.Name + "-table"
 	for name, topics := range map[string][]string{
@@ -34,6 +34,9 @@ func TestLeadersMove(t *testing.T) {
 				c.produce(journal.Name, greetings(50, 20)...)
 				c.drained("count-"+counted.Name, journal.Name)
 				t.Logf("went on after %v", time.Since(moved))
+			}
+			if n := i.Status().Counts.Sessions; n != 1 {
+				t.Errorf("the instance has joined %d times", n)
 			}
 			c.sound(i)
 		})

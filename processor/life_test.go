@@ -103,7 +103,7 @@ func TestWait(t *testing.T) {
 		t.Error("Wait for another end: no error")
 	}
 
-	c.network.cut()
+	c.network.Cut()
 	i = c.start(c.hello(), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
@@ -118,7 +118,7 @@ func TestWait(t *testing.T) {
 	if err := <-waited; err == nil || err.Error() != "the processor is stopped and will not be running" {
 		t.Errorf("Wait until it is stopped: %v", err)
 	}
-	c.network.mend()
+	c.network.Mend()
 }
 
 func TestStatus(t *testing.T) {
@@ -276,13 +276,13 @@ func TestDrainWithoutKafka(t *testing.T) {
 	c.create(journal.Name, 2, nil)
 	i := c.start(c.hello(), func(cfg *processor.Config) { cfg.DrainTimeout = 3 * time.Second })
 	i.await(processor.Running)
-	c.network.cut()
+	c.network.Cut()
 	began := time.Now()
 	err := i.stop()
 	if took := time.Since(began); err == nil || took > 5*time.Second {
 		t.Errorf("Run returned %v after %v", err, took)
 	}
-	c.network.mend()
+	c.network.Mend()
 	c.produce(journal.Name, greetings(20, 3)...)
 	c.materialized(c.start(c.hello(), keep(i.dir)))
 }

@@ -180,18 +180,13 @@ func (m *member) runSession(ctx context.Context) error {
 	return m.consume(ctx, s)
 }
 
-// refresh has the clients ask where leaders and coordinator are: if one has
-// moved, that is what the last session ended of.
+// refresh asks where leaders and coordinator are: if one has moved, the last
+// session may have ended because of that.
 func (m *member) refresh() error {
-	for _, c := range []sarama.Client{m.client, m.writer} {
-		if err := c.RefreshMetadata(); err != nil {
-			return err
-		}
-		if err := c.RefreshCoordinator(m.group.Name); err != nil {
-			return err
-		}
+	if err := m.client.RefreshMetadata(); err != nil {
+		return err
 	}
-	return nil
+	return m.client.RefreshCoordinator(m.group.Name)
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {

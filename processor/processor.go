@@ -33,7 +33,6 @@ type Processor struct {
 	// Set by Run before any member runs.
 	instance string // group.instance.id
 	client   sarama.Client
-	writer   sarama.Client // of transactions: their requests wait for no fetch
 	topics   topics
 	cluster  atomic.Pointer[string] // Kafka's id, known before a table is opened
 
@@ -96,17 +95,15 @@ func (p *Processor) run(ctx context.Context) (err error) {
 		}
 	}()
 	p.instance = instance
-	for _, c := range []*sarama.Client{&p.client, &p.writer} {
-		client, err := p.connect(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil // stopped before it began
-			}
-			return err
+	client, err := p.connect(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
 		}
-		defer func() { _ = client.Close() }()
-		*c = client.Sarama
+		return err
 	}
+	defer func() { _ = client.Close() }()
+	p.client = client.Sarama
 	if err := p.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -45,7 +45,7 @@ type session struct {
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
 func newSession(ctx context.Context, m *member) (*session, error) {
-	producer, err := kafka.NewProducer(ctx, m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
+	producer, err := kafka.NewProducer(ctx, m.kafka(), m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,7 @@ func newSession(ctx context.Context, m *member) (*session, error) {
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	context.AfterFunc(s.ctx, producer.Close) // who waits for an answer waits no longer
 	s.listed.Store(&[]*task{})
 	s.parts.Store(&[]part{})
 	s.transactions = &transactions{
@@ -111,13 +112,9 @@ func (s *session) failure() error {
 
 var errSessionOver = errors.New("the session is over")
 
-// close ends everything that the session has started, and aborts what is open:
-// a courtesy to readers, which the next session's producer does in any case.
+// close ends everything that the session has started. What is open is aborted, by
+// the producer or, in any case, by that of the next session.
 func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
-	if err := s.producer.Abort(); err != nil {
-		s.log.Debug("aborting the open transaction", "error", err)
-	}
-	s.producer.Close()
 }

@@ -67,13 +67,13 @@ func TestStartWaitsForKafka(t *testing.T) {
 	c := newCluster(t, 1)
 	c.create(journal.Name, 2, nil)
 	c.produce(journal.Name, greetings(10, 3)...)
-	c.network.cut()
+	c.network.Cut()
 	i := c.start(c.hello(), within(patience))
 	i.waits("Kafka at " + c.ListenAddrs()[0])
 	if state := i.Status().State; state != processor.Starting {
 		t.Errorf("state %v, want starting", state)
 	}
-	c.network.mend()
+	c.network.Mend()
 	i.await(processor.Running)
 	if s := i.Status(); s.Waiting != nil {
 		t.Errorf("running, and waits: %v", s.Waiting)

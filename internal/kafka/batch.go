@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -9,11 +8,12 @@ import (
 
 // A batch is a record batch for one partition.
 type batch struct {
-	place
+	at       place
 	records  []*sarama.Record
 	times    []int64
 	bytes    int
-	sequence int32 // of the first record, once it is written
+	sequence int32  // of the first record, once it is written
+	number   uint64 // among all that were pushed
 }
 
 // halves splits a batch of several records. Each half keeps its sequence.
@@ -36,6 +36,7 @@ const (
 	requestBytes = 1 << 20
 	batchRecords = 1000
 	batchBytes   = 800 << 10
+	ackTimeout   = 2500 // milliseconds for a leader's followers; less than requestTimeout, to tell one from the other
 
 	// batchCost and recordCost are more than Kafka's format adds to what a batch or
 	// a record carries, headerCost more than it adds to a header.
@@ -66,44 +67,80 @@ func (p *Producer) room(topic string) int {
 
 // push writes the queue: first all its partitions join the transaction with one
 // request, then each broker gets as few requests as can be. mu is held.
+//
+// The first batch of a partition goes alone: a broker that knows nothing of a
+// producer takes any sequence, and so would take the second without the first. What
+// follows a batch that was not taken is kept behind it.
 func (p *Producer) push() {
 	queue := p.queue
 	p.queue = p.queue[:0]
 	places := make([]place, 0, len(queue))
 	for _, b := range queue {
-		places = append(places, b.place)
+		places = append(places, b.at)
 	}
 	if err := p.enlist(places...); err != nil {
 		p.fail(err)
 	}
-	open := map[*sarama.Broker]*request{}
+	out := p.outgoing()
 	for _, b := range queue {
 		if p.failed() != nil {
 			return
 		}
-		b.sequence = p.sequence[b.place]
-		p.sequence[b.place] = (b.sequence + int32(len(b.records))) & 0x7fffffff
-		leader, err := p.client.Leader(b.topic, b.partition)
-		if err != nil {
-			p.fail(&ProduceError{b.topic, b.partition, err})
-			return
+		b.sequence, b.number = p.sequence[b.at], p.pushed
+		p.sequence[b.at] = (b.sequence + int32(len(b.records))) & 0x7fffffff
+		p.pushed++
+		if b.sequence > 0 && !p.takes(b.at) {
+			out.send()
+			p.await()
 		}
-		r := open[leader]
-		if r != nil && (r.batches[b.place].records != nil || r.bytes+b.bytes > requestBytes) {
-			p.write(leader, r)
-			r = nil
+		if !p.keepBehind(b) {
+			out.add(b)
 		}
-		if r == nil {
-			r = &request{batches: map[place]batch{}}
-			open[leader] = r
-		}
-		r.batches[b.place] = b
-		r.bytes += b.bytes
 	}
-	for leader, r := range open {
-		p.write(leader, r)
-	}
+	out.send()
 	clear(queue) // it is used again, and would keep the records
+}
+
+// takes tells whether a partition has taken a batch of the producer.
+func (p *Producer) takes(at place) bool {
+	p.acks.Lock()
+	defer p.acks.Unlock()
+	return p.known[at]
+}
+
+// An outgoing gathers batches into requests, by broker.
+type outgoing struct {
+	producer *Producer
+	open     map[*sarama.Broker]*request
+}
+
+func (p *Producer) outgoing() *outgoing { return &outgoing{p, map[*sarama.Broker]*request{}} }
+
+// add sends what is full.
+func (o *outgoing) add(b batch) {
+	leader, err := o.producer.leader(b.at)
+	if err != nil {
+		o.producer.answered(b, nil, &ProduceError{b.at.topic, b.at.partition, err})
+		return
+	}
+	r := o.open[leader]
+	if r != nil && (r.batches[b.at].records != nil || r.bytes+b.bytes > requestBytes) {
+		o.producer.write(leader, r)
+		r = nil
+	}
+	if r == nil {
+		r = &request{batches: map[place]batch{}}
+		o.open[leader] = r
+	}
+	r.batches[b.at] = b
+	r.bytes += b.bytes
+}
+
+func (o *outgoing) send() {
+	for leader, r := range o.open {
+		o.producer.write(leader, r)
+	}
+	clear(o.open)
 }
 
 func (p *Producer) write(leader *sarama.Broker, r *request) {
@@ -112,21 +149,19 @@ func (p *Producer) write(leader *sarama.Broker, r *request) {
 		req.AddBatch(at.topic, at.partition, p.recordBatch(b))
 	}
 	p.unacked.Add(1)
-	err := leader.AsyncProduce(req, func(resp *sarama.ProduceResponse, err error) {
+	answered := func(resp *sarama.ProduceResponse, err error) {
 		defer p.unacked.Done()
 		for _, b := range r.batches {
-			p.answered(b, p.acknowledge(b, resp, err))
+			p.answered(b, leader, p.acknowledge(b, resp, err))
 		}
-	})
-	if err != nil {
-		p.unacked.Done()
-		_ = leader.Close() // the next Leader opens it again
-		p.fail(fmt.Errorf("producing: %w", err))
+	}
+	if err := leader.AsyncProduce(req, answered); err != nil {
+		answered(nil, err)
 	}
 }
 
 func (p *Producer) produceRequest() *sarama.ProduceRequest {
-	req := &sarama.ProduceRequest{Version: 7, RequiredAcks: sarama.WaitForAll, Timeout: 10_000}
+	req := &sarama.ProduceRequest{Version: 7, RequiredAcks: sarama.WaitForAll, Timeout: ackTimeout}
 	if p.id != "" {
 		req.TransactionalID = &p.id
 	}
@@ -148,21 +183,24 @@ func (p *Producer) recordBatch(b batch) *sarama.RecordBatch {
 }
 
 // acknowledge takes a broker's answer to a batch down, or returns why the broker
-// has not taken it.
+// has not taken it. A batch that the broker has already is answered as it was the
+// first time, with its offset: brokers remember the last five of a producer, and
+// no more are sent to a partition before they are answered.
 func (p *Producer) acknowledge(b batch, resp *sarama.ProduceResponse, err error) error {
 	var block *sarama.ProduceResponseBlock
 	if err == nil {
-		if block = resp.GetBlock(b.topic, b.partition); block == nil {
+		if block = resp.GetBlock(b.at.topic, b.at.partition); block == nil {
 			err = sarama.ErrIncompleteResponse
 		} else {
 			err = answer(block.Err)
 		}
 	}
 	if err != nil {
-		return &ProduceError{b.topic, b.partition, err}
+		return &ProduceError{b.at.topic, b.at.partition, err}
 	}
 	p.acks.Lock()
 	defer p.acks.Unlock()
-	p.ends[b.place] = max(p.ends[b.place], block.Offset+int64(len(b.records)))
+	p.known[b.at] = true
+	p.ends[b.at] = max(p.ends[b.at], block.Offset+int64(len(b.records)))
 	return nil
 }

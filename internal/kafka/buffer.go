@@ -68,7 +68,7 @@ func (p *Producer) queueBuffer(at place, b *buffer) {
 	if len(b.records) == 0 {
 		return
 	}
-	p.queue = append(p.queue, batch{place: at, records: b.records, times: b.times, bytes: b.bytes})
+	p.queue = append(p.queue, batch{at: at, records: b.records, times: b.times, bytes: b.bytes})
 	n := len(b.records)
 	b.records, b.times, b.bytes = make([]*sarama.Record, 0, n), make([]int64, 0, n), 0
 }

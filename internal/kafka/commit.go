@@ -26,7 +26,7 @@ func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	case err != nil:
 		return err
 	case p.id == "":
-		err = p.commitOffsets(offsets, m)
+		err = p.commit(offsets, m)
 	default:
 		err = p.addOffsets(offsets, m)
 	}
@@ -38,13 +38,13 @@ func (p *Producer) AddOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 
 // Commit commits the open transaction and begins the next. If it fails the
 // outcome is unknown.
-func (p *Producer) Commit() error { return p.end(true) }
+func (p *Producer) Commit() error { return p.end(p.ctx, true) }
 
 func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
 	if err := p.addGroup(); err != nil {
 		return err
 	}
-	_, err := ask(p.ctx, ofGroup(p.client, m.GroupID), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.offsets.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
 			Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
 			GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
@@ -66,12 +66,20 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 }
 
 // end ends the open transaction, and begins the next.
-func (p *Producer) end(commit bool) error {
-	if p.id == "" {
-		p.begin()
-		return nil
+func (p *Producer) end(ctx context.Context, commit bool) error {
+	if p.id != "" {
+		if err := p.endTxn(ctx, commit); err != nil {
+			return fmt.Errorf("ending the transaction: %w", err)
+		}
 	}
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	p.begin()
+	return nil
+}
+
+// endTxn may be repeated, for a coordinator that lost its answer says the same
+// again: a transaction that was committed can be committed, and not be aborted.
+func (p *Producer) endTxn(ctx context.Context, commit bool) error {
+	_, err := ask(ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
@@ -80,23 +88,20 @@ func (p *Producer) end(commit bool) error {
 		}
 		return nil, answer(r.Err)
 	})
-	if err != nil {
-		return fmt.Errorf("ending the transaction: %w", err)
-	}
-	p.begin()
-	return nil
+	return err
 }
 
 func (p *Producer) begin() {
 	clear(p.enlisted)
 	p.grouped = false
+	p.open.Store(false)
 	p.acks.Lock()
 	defer p.acks.Unlock()
 	p.ends, p.ended = p.ended, p.ends
 	clear(p.ends)
 }
 
-func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
+func (p *Producer) commit(offsets Offsets, m *sarama.ConsumerGroupMetadata) error {
 	req := sarama.NewOffsetCommitRequest(p.client.Config(), m.GroupID)
 	req.ConsumerGroupGeneration, req.ConsumerID, req.GroupInstanceId = m.GenerationID, m.MemberID, m.GroupInstanceID
 	for topic, partitions := range offsets {
@@ -108,7 +113,7 @@ func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadat
 			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
 		}
 	}
-	return Group{p.client, m.GroupID}.commit(p.ctx, patience, req)
+	return commitOffsets(p.ctx, p.offsets.coordinator(), patience, req)
 }
 
 // enlist adds partitions to the transaction, with one request, and at first the
@@ -127,7 +132,8 @@ func (p *Producer) enlist(places ...place) error {
 	if p.id == "" || len(fresh) == 0 {
 		return nil
 	}
-	p.unacked.Wait()
+	p.await()
+	p.open.Store(true)
 	if err := p.addPartitions(fresh); err != nil {
 		return fmt.Errorf("adding partitions to the transaction: %w", err)
 	}
@@ -135,7 +141,7 @@ func (p *Producer) enlist(places ...place) error {
 }
 
 func (p *Producer) addPartitions(partitions map[string][]int32) error {
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	_, err := ask(p.ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
@@ -160,7 +166,8 @@ func (p *Producer) addGroup() error {
 		return nil
 	}
 	p.grouped = true // also if it fails: then it is unknown
-	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
+	p.open.Store(true)
+	_, err := ask(p.ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
 		})
@@ -177,7 +184,7 @@ func (p *Producer) addGroup() error {
 
 // initProducer starts a producer after a holder of a transactional id, after any
 // if none is named, and returns the new holder.
-func initProducer(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) (Holder, error) {
+func initProducer(ctx context.Context, client sarama.Client, c coordinator, h Holder, timeout time.Duration) (Holder, error) {
 	start := func(b *sarama.Broker) (Holder, error) {
 		req := &sarama.InitProducerIDRequest{Version: 4, TransactionTimeout: timeout, ProducerID: h.Producer, ProducerEpoch: h.Epoch}
 		if h.ID != "" {
@@ -190,7 +197,7 @@ func initProducer(ctx context.Context, client sarama.Client, h Holder, timeout t
 		return Holder{h.ID, r.ProducerID, r.ProducerEpoch}, answer(r.Err)
 	}
 	if h.ID != "" {
-		return ask(ctx, ofTransaction(client, h.ID), patience, start)
+		return ask(ctx, c, patience, start)
 	}
 	return Call(ctx, func() (Holder, error) {
 		b, err := client.Controller()

@@ -20,6 +20,20 @@ func (c Config) Connect(ctx context.Context) (*Client, error) {
 	return connect(ctx, c.Brokers, c.settings())
 }
 
+// requestTimeout is how long a producer's broker may take to answer. It is short:
+// what is repeated after it is neither lost nor doubled.
+const requestTimeout = 3 * time.Second
+
+// connectProducer returns a client for a producer.
+func (c Config) connectProducer(ctx context.Context) (*Client, error) {
+	s := c.settings()
+	for _, t := range []*time.Duration{&s.Net.DialTimeout, &s.Net.ReadTimeout, &s.Net.WriteTimeout} {
+		*t = min(*t, requestTimeout)
+	}
+	s.Metadata.Retry.Max, s.Metadata.Retry.Backoff = 1, movedPause // whoever asks repeats it
+	return connect(ctx, c.Brokers, s)
+}
+
 // settings are what all clients have: the program's, and over them what
 // exactly-once needs.
 func (c Config) settings() *sarama.Config {
@@ -30,7 +44,8 @@ func (c Config) settings() *sarama.Config {
 		s = &program
 	} else {
 		s.MetricRegistry = noMetrics{}
-		s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 15*time.Second, 15*time.Second
+		s.Net.DialTimeout, s.Net.ReadTimeout, s.Net.WriteTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+		s.Metadata.Retry.Max, s.Metadata.Retry.Backoff = 15, movedPause // sarama sleeps, even if its connections are cut
 	}
 	if !s.Version.IsAtLeast(sarama.V2_8_0_0) {
 		s.Version = sarama.V2_8_0_0 // cooperative rebalancing, and offsets fenced by generation

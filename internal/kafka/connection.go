@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -94,8 +95,14 @@ type connection struct {
 	broker string
 }
 
+// Read closes a connection whose broker is silent for too long: sarama would send
+// two more requests on it, and wait as long for each.
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = c.Close()
+		err = fmt.Errorf("broker %s does not answer: %w", c.broker, err)
+	}
 	if errors.Is(err, io.EOF) { // others name the address by themselves
 		err = fmt.Errorf("broker %s closed the connection: %w", c.broker, io.EOF)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -17,6 +18,7 @@ type coordinator struct {
 	refresh func() error
 }
 
+// ofGroup is a group's coordinator, over the connections of the client.
 func ofGroup(client sarama.Client, group string) coordinator {
 	return coordinator{
 		func() (*sarama.Broker, error) { return client.Coordinator(group) },
@@ -24,10 +26,76 @@ func ofGroup(client sarama.Client, group string) coordinator {
 	}
 }
 
+// ofTransaction is a transaction's coordinator, over the connections of the client.
 func ofTransaction(client sarama.Client, id string) coordinator {
 	return coordinator{
 		func() (*sarama.Broker, error) { return client.TransactionCoordinator(id) },
 		func() error { return client.RefreshTransactionCoordinator(id) },
+	}
+}
+
+// An apart is a coordinator with a connection of its own. All brokers are asked who
+// it is, so that one that stands still holds nobody up. Its requests come one by one.
+type apart struct {
+	ctx    context.Context
+	client sarama.Client
+	kind   sarama.CoordinatorType
+	key    string
+
+	mu     sync.Mutex
+	broker *sarama.Broker
+	closed bool
+}
+
+func (a *apart) coordinator() coordinator { return coordinator{a.find, a.refresh} }
+
+func (a *apart) find() (*sarama.Broker, error) {
+	a.mu.Lock()
+	b := a.broker
+	a.mu.Unlock()
+	if b == nil {
+		return a.look()
+	}
+	_ = b.Open(a.client.Config()) // unless it is open
+	return b, nil
+}
+
+func (a *apart) refresh() error {
+	_, err := a.look()
+	return err
+}
+
+func (a *apart) look() (*sarama.Broker, error) {
+	r, err := first(a.ctx, a.client, func(b *sarama.Broker) (*sarama.FindCoordinatorResponse, error) {
+		r, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{Version: 3, CoordinatorKey: a.key, CoordinatorType: a.kind})
+		if err == nil {
+			err = answer(r.Err)
+		}
+		return r, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, errCut
+	}
+	if a.broker != nil {
+		_ = a.broker.Close()
+	}
+	a.broker = r.Coordinator
+	_ = a.broker.Open(a.client.Config())
+	return a.broker, nil
+}
+
+// close waits for the request that is under way: its connection was cut before.
+func (a *apart) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.broker != nil {
+		_ = a.broker.Close()
 	}
 }
 

@@ -69,11 +69,11 @@ func (g Group) Commit(ctx context.Context, offsets []Committed) error {
 	for _, c := range offsets {
 		req.AddBlockWithLeaderEpoch(c.Topic, c.Partition, c.Offset, c.Epoch, 0, c.Metadata)
 	}
-	return g.commit(ctx, groupPatience, req)
+	return commitOffsets(ctx, ofGroup(g.Client, g.Name), groupPatience, req)
 }
 
-func (g Group) commit(ctx context.Context, patience time.Duration, req *sarama.OffsetCommitRequest) error {
-	_, err := ask(ctx, ofGroup(g.Client, g.Name), patience, func(b *sarama.Broker) (any, error) {
+func commitOffsets(ctx context.Context, c coordinator, patience time.Duration, req *sarama.OffsetCommitRequest) error {
+	_, err := ask(ctx, c, patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.CommitOffset(req)
 		if err != nil {
 			return nil, err

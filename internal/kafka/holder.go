@@ -48,7 +48,7 @@ func (p *Producer) Holder() Holder { return Holder{p.id, p.pid, p.epoch} }
 // transaction of the id is open, so that the caller must know that the newer one,
 // if there is one, is not at work.
 func Fence(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) error {
-	_, err := initProducer(ctx, client, h, timeout)
+	_, err := initProducer(ctx, client, ofTransaction(client, h.ID), h, timeout)
 	for _, over := range []error{nil, sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrInvalidProducerIDMapping} {
 		if errors.Is(err, over) {
 			return nil

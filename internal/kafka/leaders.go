@@ -15,38 +15,49 @@ type Leader struct {
 }
 
 // Leaders asks all brokers that a client knows who leads the partitions of topics, and
-// returns what the first of them answers: none of them is waited for, since any may
-// hang. A partition that has no leader is left out.
+// returns what the first of them answers. A partition that has no leader is left out.
 func Leaders(ctx context.Context, client sarama.Client, topics []string) (map[string]map[int32]Leader, error) {
-	type answer struct {
-		of  *sarama.MetadataResponse
-		err error
+	of, err := first(ctx, client, func(b *sarama.Broker) (*sarama.MetadataResponse, error) {
+		return b.GetMetadata(sarama.NewMetadataRequest(client.Config().Version, topics))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("leaders of %q: no broker answers: %w", topics, err)
+	}
+	return leaders(of), nil
+}
+
+// first asks all brokers at once, and returns what the first one answers: none of
+// them is waited for, since any may hang. What the others do ends with the client.
+func first[T any](ctx context.Context, client sarama.Client, request func(*sarama.Broker) (T, error)) (answered T, err error) {
+	type result struct {
+		answer T
+		err    error
 	}
 	brokers := client.Brokers()
-	answers := make(chan answer, len(brokers))
+	results := make(chan result, len(brokers))
 	for _, b := range brokers {
 		go func() {
-			_ = b.Open(client.Config())
-			of, err := b.GetMetadata(sarama.NewMetadataRequest(client.Config().Version, topics))
-			if err != nil {
+			_ = b.Open(client.Config()) // unless it is open
+			answer, err := request(b)
+			if lost(err) {
 				_ = b.Close() // the next one to ask opens it again
 			}
-			answers <- answer{of, err}
+			results <- result{answer, err}
 		}()
 	}
 	var errs []error
 	for range brokers {
 		select {
-		case a := <-answers:
-			if a.err == nil {
-				return leaders(a.of), nil
+		case r := <-results:
+			if r.err == nil {
+				return r.answer, nil
 			}
-			errs = append(errs, a.err)
+			errs = append(errs, r.err)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return answered, ctx.Err()
 		}
 	}
-	return nil, fmt.Errorf("leaders of %q: no broker answers: %w", topics, errors.Join(append(errs, sarama.ErrOutOfBrokers)...))
+	return answered, errors.Join(append(errs, sarama.ErrOutOfBrokers)...)
 }
 
 func leaders(of *sarama.MetadataResponse) map[string]map[int32]Leader {

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/tidemark-dev/tidemark/internal/kafka/kafkatest"
 )
 
 const topic = "log"
@@ -21,6 +23,7 @@ type kafka struct {
 	*kfake.Cluster
 	t       *testing.T
 	brokers []string
+	network *kafkatest.Network
 	client  sarama.Client
 }
 
@@ -28,7 +31,8 @@ func newKafka(t *testing.T) *kafka { return newBrokers(t, 1) }
 
 func newBrokers(t *testing.T, n int) *kafka {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(n))
+	network := kafkatest.NewNetwork()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(n), kfake.ListenFn(network.Listen))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +40,7 @@ func newBrokers(t *testing.T, n int) *kafka {
 	if err := cluster.CreateTopic(topic, 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		t.Fatal(err)
 	}
-	k := &kafka{Cluster: cluster, t: t, brokers: cluster.ListenAddrs()}
+	k := &kafka{Cluster: cluster, t: t, brokers: cluster.ListenAddrs(), network: network}
 	k.client = k.newClient()
 	return k
 }

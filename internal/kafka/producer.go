@@ -12,7 +12,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -21,37 +23,48 @@ import (
 // A Producer writes one transaction after the other. Send, Publish, Begin and
 // Push may be called by several goroutines at once, the others by one while none
 // of those runs. After the first error it does nothing any more.
+//
+// Its client is its own, and so are its connections: no request of anybody else
+// waits for them, and Close cuts them.
 type Producer struct {
 	// MaxMessageBytes returns the topic's setting of that name, 0 if it is not known.
 	// Batches are made to fit; what is refused all the same is split. It may be set
 	// before the first record.
 	MaxMessageBytes func(topic string) int
 
+	connection *Client
+	client     sarama.Client // of connection
+	id         string        // transactional id; "" without transactions
+	group      string        // whose offsets are in each transaction
+	pid        int64
+	epoch      int16
+
+	transaction, offsets *apart // coordinators of id, and of group
+
 	ctx    context.Context // of its requests; Close ends it
-	close  context.CancelFunc
-	client sarama.Client
-	id     string // transactional id; "" without transactions
-	group  string // whose offsets are in each transaction
-	pid    int64
-	epoch  int16
+	cancel context.CancelFunc
+	closed sync.Once
 
 	unacked sync.WaitGroup // batches sent and not yet answered
+	open    atomic.Bool    // the coordinator may know of a transaction that is not ended
 
 	mu       sync.Mutex
 	enlisted map[place]bool // partitions of the open transaction
 	grouped  bool           // the group's offsets are of it, too
 	sequence map[place]int32
+	pushed   uint64            // batches
+	leaders  map[place]Leader  // by now, where the client does not know
 	buffers  map[place]*buffer // published, and not yet queued
 	queue    []batch           // not yet written
 
 	// acks is a lock of its own: answers come while a sender holds mu and waits
 	// for another answer on the same connection.
-	acks  sync.Mutex
-	ends  map[place]int64 // the offset after the last record acknowledged in the open transaction
-	ended map[place]int64 // the same of the last one committed
-	err   error
-
-	refused []refusal // batches to be sent again, guarded by acks
+	acks    sync.Mutex
+	known   map[place]bool  // partitions that have taken a batch of the producer
+	ends    map[place]int64 // the offset after the last record acknowledged in the open transaction
+	ended   map[place]int64 // the same of the last one committed
+	untaken []untaken       // to be sent again by Flush
+	err     error
 }
 
 type place struct {
@@ -66,20 +79,26 @@ func (p place) String() string { return fmt.Sprintf("%s/%d", p.topic, p.partitio
 // fences that holder. Without an id records are written outside of
 // transactions, in order and without doubles of their own.
 //
-// Transactions carry the offsets of a group. It gives up when ctx is done; later
-// requests end with Close.
-func NewProducer(ctx context.Context, client sarama.Client, id, group string, timeout time.Duration) (*Producer, error) {
-	p := &Producer{
-		client: client, id: id, group: group,
-		enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
-		ends: map[place]int64{}, ended: map[place]int64{},
-	}
-	h, err := initProducer(ctx, client, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+// Transactions carry the offsets of a group. NewProducer gives up when ctx is done.
+func NewProducer(ctx context.Context, c Config, id, group string, timeout time.Duration) (*Producer, error) {
+	connection, err := c.connectProducer(ctx)
 	if err != nil {
+		return nil, err
+	}
+	p := &Producer{
+		connection: connection, client: connection.Sarama, id: id, group: group,
+		leaders: map[place]Leader{}, enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
+		known: map[place]bool{}, ends: map[place]int64{}, ended: map[place]int64{},
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.transaction = &apart{ctx: p.ctx, client: p.client, kind: sarama.CoordinatorTransaction, key: id}
+	p.offsets = &apart{ctx: p.ctx, client: p.client, kind: sarama.CoordinatorGroup, key: group}
+	h, err := initProducer(ctx, p.client, p.transaction.coordinator(), Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+	if err != nil {
+		p.Close()
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
 	p.pid, p.epoch = h.Producer, h.Epoch
-	p.ctx, p.close = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -99,7 +118,7 @@ func (p *Producer) Send(topic string, partition int32, records []*sarama.Record,
 			size += more
 			n++
 		}
-		p.queue = append(p.queue, batch{place: place{topic, partition}, records: records[:n], times: times[:n], bytes: size})
+		p.queue = append(p.queue, batch{at: place{topic, partition}, records: records[:n], times: times[:n], bytes: size})
 		records, times = records[n:], times[n:]
 	}
 }
@@ -135,16 +154,22 @@ func (p *Producer) Push() {
 	p.push()
 }
 
-// Flush waits until the brokers have everything that was pushed. It returns a
-// *RefusedError if they do not take one of the records.
+// Flush waits until the brokers have everything that was pushed, and sends again
+// what they have not taken. It returns a *RefusedError if they do not take one of
+// the records.
 func (p *Producer) Flush() error {
-	p.unacked.Wait()
+	p.await()
 	if p.failed() == nil {
-		if err := p.sendRefused(); err != nil {
+		if err := p.settle(); err != nil {
 			p.fail(err)
 		}
 	}
 	return p.failed()
+}
+
+// await returns when every batch that was sent is answered, or the producer closed.
+func (p *Producer) await() {
+	_, _ = Call(p.ctx, func() (any, error) { p.unacked.Wait(); return nil, nil })
 }
 
 func (p *Producer) fail(err error) {
@@ -173,12 +198,35 @@ func (p *Producer) End(topic string, partition int32) (end int64, ok bool) {
 // Abort aborts what is open, so that it does not run into its timeout, and
 // readers need not wait for that.
 func (p *Producer) Abort() error {
-	p.unacked.Wait()
-	if p.id == "" || len(p.enlisted) == 0 && !p.grouped || errors.Is(p.failed(), sarama.ErrInvalidProducerEpoch) {
+	p.await()
+	if !p.open.Load() || errors.Is(p.failed(), sarama.ErrInvalidProducerEpoch) {
 		return nil
 	}
-	return p.end(false)
+	return p.end(p.ctx, false)
 }
 
-// Close ends the requests that are under way. Nothing is aborted.
-func (p *Producer) Close() { p.close() }
+// courtesy is how long a producer that was closed tries to abort what is open: for
+// readers only, as its successor does so in any case.
+const courtesy = 500 * time.Millisecond
+
+// Close ends the requests that are under way, and waits for no answer. What is open
+// is aborted in a goroutine of the producer's, which ends soon, and cuts the
+// connections then.
+func (p *Producer) Close() {
+	p.closed.Do(func() {
+		p.fail(fmt.Errorf("the producer is closed: %w", net.ErrClosed))
+		p.cancel()
+		go func() {
+			defer func() {
+				_ = p.connection.Close()
+				p.transaction.close()
+				p.offsets.close()
+			}()
+			if p.open.Load() {
+				ctx, cancel := context.WithTimeout(context.Background(), courtesy)
+				defer cancel()
+				_ = p.endTxn(ctx, false)
+			}
+		}()
+	})
+}

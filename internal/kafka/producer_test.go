@@ -18,10 +18,11 @@ import (
 
 func (k *kafka) producer(id string) *Producer {
 	k.t.Helper()
-	p, err := NewProducer(context.Background(), k.newClient(), id, "group", 10*time.Second)
+	p, err := NewProducer(context.Background(), Config{Brokers: k.brokers, Name: "test"}, id, "group", 10*time.Second)
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	k.t.Cleanup(p.Close)
 	return p
 }
 

@@ -1,4 +1,6 @@
-package processor_test
+// Package kafkatest has what tests put between brokers in the process and their
+// clients.
+package kafkatest
 
 import (
 	"encoding/binary"
@@ -8,35 +10,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A network lies between the brokers and their clients. It loses answers, and
-// goes down.
-type network struct {
-	mu    sync.Mutex
-	lost  map[int16]int // requests by key whose answers are to be lost
-	hits  int
-	down  bool
-	conns map[*conn]bool
+// A Network lies between the brokers and their clients. It loses answers, goes down,
+// and stands still.
+type Network struct {
+	mu     sync.Mutex
+	lost   map[int16]int // requests by key whose answers are to be lost
+	hits   int
+	down   bool
+	conns  map[*conn]bool
+	frozen map[string]chan struct{} // by the broker's address, closed when it goes on
 }
 
-func newNetwork() *network { return &network{lost: map[int16]int{}, conns: map[*conn]bool{}} }
+// NewNetwork returns a network that works. Its Listen is for kfake.ListenFn.
+func NewNetwork() *Network {
+	return &Network{lost: map[int16]int{}, conns: map[*conn]bool{}, frozen: map[string]chan struct{}{}}
+}
 
-// lose has the next n requests of a kind be carried out, and the connection
+// Lose has the next n requests of a kind be carried out, and the connection
 // closed instead of the answer.
-func (n *network) lose(key kmsg.Key, times int) {
+func (n *Network) Lose(key kmsg.Key, times int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lost[int16(key)] = times
 }
 
-// losses returns how many answers were lost.
-func (n *network) losses() int {
+// Losses returns how many answers were lost.
+func (n *Network) Losses() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.hits
 }
 
-// cut closes every connection and those that are made, until mend.
-func (n *network) cut() {
+// Cut closes every connection and those that are made, until Mend.
+func (n *Network) Cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.down = true
@@ -45,20 +51,37 @@ func (n *network) cut() {
 	}
 }
 
-func (n *network) mend() {
+func (n *Network) Mend() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.down = false
 }
 
-func (n *network) listen(network, address string) (net.Listener, error) {
+// Freeze has a broker stand still, as a host that hangs does: connections to it are
+// made, and nothing is answered, until Thaw.
+func (n *Network) Freeze(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.frozen[address] = make(chan struct{})
+}
+
+// Thaw ends Freeze: the broker finds all that was sent to it meanwhile.
+func (n *Network) Thaw(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.frozen[address])
+	delete(n.frozen, address)
+}
+
+// Listen makes the broker's end of the network.
+func (n *Network) Listen(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address)
 	return listener{l, n}, err
 }
 
 type listener struct {
 	net.Listener
-	network *network
+	network *Network
 }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -80,7 +103,7 @@ func (l listener) Accept() (net.Conn, error) {
 // a broker answers them in order and takes one at a time.
 type conn struct {
 	net.Conn
-	network *network
+	network *Network
 	head    []byte // of the request that is being read: size and key
 	rest    int    // bytes of it still to come
 	lose    bool
@@ -88,6 +111,12 @@ type conn struct {
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.network.mu.Lock()
+	frozen := c.network.frozen[c.LocalAddr().String()]
+	c.network.mu.Unlock()
+	if frozen != nil {
+		<-frozen
+	}
 	for data := p[:n]; len(data) > 0; {
 		if len(c.head) < 6 {
 			take := min(6-len(c.head), len(data))
