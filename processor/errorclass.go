@@ -79,6 +79,8 @@ var verdicts = []verdict{
 	{sarama.ErrClusterAuthorizationFailed, setupError, "the user lacks a right to the cluster: " + grants},
 	{sarama.ErrTransactionalIDAuthorizationFailed, setupError, "the user may not write with the transactional id: " + grants},
 	{sarama.ErrSASLAuthenticationFailed, setupError, "are user, password and mechanism right?"},
+	{sarama.ErrUnknownScramMechanism, setupError, "use SCRAM-SHA-256 or SCRAM-SHA-512"},
+	{sarama.ErrDecompressedBatchTooLarge, setupError, "raise sarama.MaxDecompressedBatchSize"},
 	{sarama.ErrUnsupportedSASLMechanism, setupError, "use one of the mechanisms in sasl.enabled.mechanisms of the brokers"},
 	{sarama.ErrIllegalSASLState, setupError, "does this listener of the brokers expect SASL?"},
 	{sarama.ErrSecurityDisabled, setupError, "the brokers have no authorizer"},
@@ -165,6 +167,10 @@ var verdicts = []verdict{
 	{sarama.ErrInvalidMessageSize, passing, ""},
 
 	// sarama's own, and the connection's.
+	{sarama.ErrRebalanceTimedOut, passing, "a commit lasts for longer than a rebalance may: is a broker down?"},
+	{sarama.ErrSessionConsumeClaimExited, passing, ""},
+	{sarama.ErrSessionHeartbeatFailed, passing, "is the group's coordinator down?"},
+	{sarama.ErrSessionPartitionCountChanged, passing, ""}, // the next session looks at the topic
 	{sarama.ErrClosedClient, passing, ""},
 	{sarama.ErrClosedConsumerGroup, passing, ""},
 	{sarama.ErrNotConnected, passing, ""},

@@ -91,6 +91,7 @@ func TestClassify(t *testing.T) {
 	}{
 		{errors.New("?"), "unknown"},
 		{sarama.KError(12345), "unknown"},
+		{sarama.ErrRebalanceTimedOut, "passing"},
 		{&topology.RecordError{Err: io.EOF}, "record"},
 		{&kafka.RefusedError{Err: sarama.ErrInvalidRecord}, "record"},
 		{&topology.RefusedError{Err: io.EOF}, "setup"},

@@ -197,6 +197,13 @@ func TestTargetOfAnOlderVersion(t *testing.T) {
 				if n := len(rowsInRedis(c.redis)); n != len(clickedRows) {
 					return fmt.Errorf("%d rows", n)
 				}
+				for _, task := range old.Status().Tasks { // else a rebuild may be unfinished
+					for _, s := range task.Sinks {
+						if s.Lag > 0 {
+							return fmt.Errorf("%+v", task)
+						}
+					}
+				}
 				return nil
 			})
 			if err := old.stop(); err != nil {
