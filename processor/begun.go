@@ -5,14 +5,9 @@ import (
 	"slices"
 )
 
-// Before the first record of a partition its offsets, its local table and its
-// changelog are compared, each with what the others say of it: see "What is
-// compared at the start" in docs/design.md. What is lost is restored from what is
-// there, and where that cannot be, the instance ends and says what to do.
-
-// checkBegun refuses rows of which nobody knows what they are made of. Before the
-// first record of a partition its offsets are committed: where there are rows
-// and no offsets, those are lost, or are another group's.
+// checkBegun refuses rows of which nobody knows which records they are made of. A
+// partition's offsets are committed before its first record is processed. So if there
+// are rows and no offsets, the offsets are lost, or the rows are another group's.
 func (t *task) checkBegun() error {
 	var filled []*kept
 	for _, k := range t.stores {

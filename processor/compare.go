@@ -8,9 +8,10 @@ import (
 	"github.com/tidemark-dev/tidemark/internal/replica"
 )
 
-// A store, its changelog and the committed offsets are compared before the first
-// record, each with what the others say of it: see "What is compared at the start"
-// in docs/design.md.
+// Before the first record of a partition, its offsets, its stores and their changelogs
+// are compared, each with what the others say of it: see "What is compared at the
+// start" in docs/design.md. What is lost is restored from what is there; if that is
+// impossible, the instance ends and says what to do.
 
 // noted returns what the committed offsets say of the store: nothing, if they were
 // committed before it had a row, by an older version, or by hand.

@@ -18,10 +18,10 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// A global is a global table: the replica of all partitions of its topic. Whoever
-// reads the topic writes the table, others read it at the same time. It is ready
-// once it has been read to what was committed when its reading began, and stays
-// ready while Kafka is away.
+// A global is a global table: the replica of all partitions of its topic. The readers
+// of globals write it, and everybody may read it meanwhile. It is ready when it has
+// been read up to what was committed when the reading began, and stays ready while
+// Kafka is away.
 type global struct {
 	processor *Processor
 	spec      topology.Global

@@ -15,9 +15,10 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// globals are the global tables of an instance. One goroutine for each broker
-// reads all of them, with a client of their own: its requests wait for records,
-// and others would wait behind them.
+// globals are the global tables of an instance. One goroutine, started by start, looks
+// at the topics every 30 s and runs one reader for each broker, which fetches for all
+// tables. They have a client of their own: a fetch waits for records, and other
+// requests on its connection would wait behind it.
 type globals struct {
 	processor *Processor
 	tables    []*global
@@ -44,8 +45,8 @@ func newGlobals(p *Processor) *globals {
 	return all
 }
 
-// start begins to read them. They may end the instance, whose context it
-// returns; stop returns why.
+// start begins to read the tables. It returns the context of the instance, which the
+// tables end if they cannot go on; stop ends the reading and returns why.
 func (all *globals) start(ctx context.Context) (running context.Context, stop func() error, err error) {
 	if len(all.tables) == 0 {
 		return ctx, func() error { return nil }, nil
@@ -165,7 +166,7 @@ func (all *globals) run(ctx context.Context) {
 	}
 }
 
-// trouble says what the tables are waiting for.
+// trouble notes what the tables are waiting for.
 func (all *globals) trouble(err error) {
 	err = explain(err)
 	text := err.Error()
@@ -173,7 +174,7 @@ func (all *globals) trouble(err error) {
 	all.processor.waits.Set("the global tables", "", err)
 }
 
-// round reads for a while, or until something is wrong.
+// round reads for globalRound, or until the first error.
 func (all *globals) round(ctx context.Context) error {
 	var topics []string
 	for _, t := range all.tables {
@@ -224,7 +225,7 @@ type reading struct {
 	table  *global
 }
 
-// read brings the tables what one leader has.
+// read fetches once from one leader, and hands the tables what it has.
 func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duration) error {
 	cursors := make([]*kafka.Cursor, len(of))
 	for i, r := range of {
@@ -246,9 +247,9 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 	return nil
 }
 
-// sort does what an error asks for: a record that is refused ends the sessions,
-// or the instance if it has none that looks at the table; a table that does not
-// fit its topic any more, or is damaged, is opened anew.
+// sort handles an error of a table. A record that is refused ends the sessions whose
+// tasks look at the table, or the instance if there are none. A table that no longer
+// fits its topic, or is damaged, is closed; the next round opens it again.
 func (all *globals) sort(t *global, err error) error {
 	refused, isRefused := errors.AsType[*topology.RecordError](err)
 	switch {

@@ -9,28 +9,28 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// Rows lie in the partition of their records. Where the inputs of a group are not
-// partitioned by murmur2 of the key, as Java does it, a row may be in any
-// partition: it strays. Every instance has to know that, or it would say that a
-// row is absent which lies elsewhere. So a task that has seen such a key says it
-// in the metadata of its committed offsets, in the transaction of the row itself.
+// A row is in the partition of its records. If the inputs of a group are not
+// partitioned by murmur2 of the key, as Java does it, a row may be in any partition:
+// it strays. Every instance must know that, or it would answer that a row is absent
+// when it is in another partition. So a task that sees such a key notes it in the
+// metadata of its committed offsets, in the transaction of the row.
 
 const strayMark = "tidemark-stray"
 
-// A roll call is when Kafka was asked last, and knew of no key that strays. Its
-// lock is held while it is asked.
+// A rollCall remembers when Kafka was last asked for keys that stray, and knew of
+// none. Its lock is held while Kafka is asked.
 type rollCall struct {
 	sync.Mutex
 	asked time.Time
 }
 
-// noteStray notes that keys of the group stray, from now on. It tells whether
-// that is news to this process.
+// noteStray notes that keys of the group stray, and tells whether this process did
+// not know it before.
 func (m *member) noteStray() bool { return !m.strayed.Swap(true) }
 
-// strays tells whether keys of the group are known to stray: it asks Kafka what
-// the tasks of all instances have noted. Those who ask at once share one answer,
-// which is of a time after each of them has asked.
+// strays tells whether keys of the group are known to stray. It asks Kafka what the
+// tasks of all instances have noted. Concurrent calls share one answer, of a request
+// that began after each of the calls.
 func (m *member) strays(ctx context.Context) (bool, error) {
 	if m.strayed.Load() {
 		return true, nil
@@ -72,8 +72,8 @@ func (p *Processor) strays(ctx context.Context, table string) (bool, error) {
 	return t.member.strays(ctx)
 }
 
-// anywhere returns a row from whichever of this instance's partitions it is in,
-// with a nil value if it is in none.
+// anywhere looks for a row in all partitions of this instance. Its value is nil if
+// none has it.
 func (p *Processor) anywhere(_ context.Context, table string, key []byte) (topology.Raw, error) {
 	t, err := p.table(table)
 	if err != nil {

@@ -8,25 +8,23 @@ import (
 	"hash/crc32"
 )
 
-// tableNotes are what the committed offsets of a partition say of its tables: a
-// changelog that is missing, empty or another one is so known to be wrong, and
-// rows that mean something else are not mixed with those of the program. They
-// take 16 bytes for each store, in base64, for all of a task's stores share the
+// tableNotes are what the committed offsets of a partition say of its tables. With
+// them a task notices a changelog that is missing, empty or another one, and rows of
+// another meaning. A store takes 16 bytes, in base64: all stores of a task share the
 // 4096 bytes that a broker takes (offset.metadata.max.bytes).
 type tableNotes struct {
 	Cluster, Group digest
 	tables         map[digest]tableNote // by the store's name
 }
 
-// A tableNote says of a store what was so when the offsets were committed.
+// A tableNote is the state of a store when the offsets were committed.
 type tableNote struct {
 	Changelog digest // the topic's id
 	Meaning   digest // of the rows
 	end       int64  // the changelog reached this offset at least, 0 if it never had a row
 }
 
-// A digest tells texts apart, not for ever: one of 4,000,000,000 is taken for
-// another.
+// A digest tells texts apart: one pair in 4,000,000,000 has the same digest.
 type digest uint32
 
 func digestOf(text string) digest { return digest(crc32.ChecksumIEEE([]byte(text))) }
