@@ -13,31 +13,16 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/internal/store"
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // ErrRestoring means that a key's partition is not ready: ask again later.
-var ErrRestoring = errors.New("restoring")
+var ErrRestoring = rows.ErrRestoring
 
 // An ElsewhereError means that another instance has the key and could not be
-// asked. Owner is its address, empty if it advertises none.
-type ElsewhereError struct {
-	Owner string
-	Err   error
-}
-
-func (e *ElsewhereError) Error() string {
-	text := "another instance has the key, and advertises no address"
-	if e.Owner != "" {
-		text = "another instance has the key, at " + e.Owner
-	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
-}
-
-func (e *ElsewhereError) Unwrap() error { return e.Err }
+// asked. Owner is its address, empty if it advertises none; Err says why.
+type ElsewhereError = rows.ElsewhereError
 
 // A keeper is a member, asked about one of its tables.
 type keeper struct {
@@ -95,7 +80,7 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	if err != nil {
 		return r, err
 	}
-	if owner := owners[r.Partition]; owner != nobody && (owner != p.config.Advertise || owner == "" && k.status() == Running) {
+	if owner := owners[r.Partition]; owner != web.Nobody && (owner != p.config.Advertise || owner == "" && k.status() == Running) {
 		return r, &ElsewhereError{Owner: owner}
 	}
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
@@ -266,11 +251,8 @@ func (k *kept) follow(ctx context.Context, yield func(topology.Raw) bool) error 
 	return err
 }
 
-// nobody owns a partition that is being handed over.
-const nobody = "nobody"
-
 // owners returns the addresses that the instances advertise, by partition of
-// the store's table; "" where none is advertised, nobody where no instance has it.
+// the store's table; "" where none is advertised, web.Nobody where no instance has it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
 	if p.global(table) != nil {
 		return nil, nil // everybody has it
@@ -283,7 +265,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
-	owners := slices.Repeat([]string{nobody}, int(k.partitions))
+	owners := slices.Repeat([]string{web.Nobody}, int(k.partitions))
 	for _, m := range g.Members {
 		s, a := said(m)
 		if s == nil || a == nil {

@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -37,7 +38,7 @@ type wireRow struct {
 	Time      time.Time `json:"time"`
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
-	Error     *problem  `json:"error,omitempty"` // what ended the rows
+	Error     *Problem  `json:"error,omitempty"` // what ended the rows
 }
 
 var errMoving = errors.New("its partitions are moving: ask again")
@@ -184,7 +185,7 @@ func (p peer) ask(ctx context.Context, q url.Values) (body io.ReadCloser, covere
 			return nil, nil, ctx.Err()
 		}
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the address, which the ElsewhereError says
+			err = e.Err // without the address, which the rows.ElsewhereError says
 		}
 		return nil, nil, p.elsewhere(err)
 	}
@@ -192,7 +193,7 @@ func (p peer) ask(ctx context.Context, q url.Values) (body io.ReadCloser, covere
 		return res.Body, strings.Split(res.Header.Get(partitionsHeader), ","), nil
 	}
 	defer res.Body.Close()
-	refused := problem{Message: res.Status}
+	refused := Problem{Message: res.Status}
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&refused); err != nil {
 		refused.Message = fmt.Sprintf("%s: is it another program that listens there?", res.Status)
 	}
@@ -200,14 +201,14 @@ func (p peer) ask(ctx context.Context, q url.Values) (body io.ReadCloser, covere
 }
 
 // refusal is the error that a peer's error stands for.
-func (p peer) refusal(e problem) error {
+func (p peer) refusal(e Problem) error {
 	switch e.Code {
-	case codeRestoring, codeNotReady:
-		return fmt.Errorf("%w: %s: %s", ErrRestoring, p.address, strings.TrimPrefix(e.Message, ErrRestoring.Error()+": "))
-	case codeElsewhere:
+	case CodeRestoring, CodeNotReady:
+		return fmt.Errorf("%w: %s: %s", rows.ErrRestoring, p.address, strings.TrimPrefix(e.Message, rows.ErrRestoring.Error()+": "))
+	case CodeElsewhere:
 		return p.elsewhere(errMoving)
 	}
 	return p.elsewhere(errors.New(e.Message))
 }
 
-func (p peer) elsewhere(err error) error { return &ElsewhereError{Owner: p.address, Err: err} }
+func (p peer) elsewhere(err error) error { return &rows.ElsewhereError{Owner: p.address, Err: err} }
