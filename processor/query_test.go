@@ -22,7 +22,7 @@ func TestGet(t *testing.T) {
 	partitions := map[int32]int{}
 	for i := range 8 {
 		r, ok, err := view.Get(t.Context(), fmt.Sprintf("k%d", i))
-		if err != nil || !ok || r.Value.Count != int64(i) || r.Topic != "app-webtest.Greeters-table" {
+		if err != nil || !ok || r.Value.Count != int64(i) || r.Topic != "app-greeters-table" {
 			t.Errorf("k%d: got %v, %v, %v", i, r, ok, err)
 		}
 		partitions[r.Partition]++
