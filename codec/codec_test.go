@@ -8,7 +8,7 @@ import (
 )
 
 // Every codec of the package can check without decoding.
-var _ = []codec.Checker{codec.String{}, codec.Bytes{}, codec.Int64{}, codec.Float64{}, codec.Bool{}, codec.Time{}, codec.JSON[any]{}}
+var _ = []codec.Checker{codec.String{}, codec.Bytes{}, codec.Int64{}, codec.Int32{}, codec.Int16{}, codec.Float64{}, codec.Float32{}, codec.Bool{}, codec.Time{}, codec.JSON[any]{}, codec.Optional[any]{}}
 
 func Example() {
 	type greeting struct {
@@ -75,4 +75,35 @@ func ExampleTime() {
 	// Output:
 	// 0000018cc7e9ecae
 	// 2024-01-02 02:04:05.678 +0000 UTC
+}
+
+func ExampleInt32() {
+	data, _ := codec.Int32{}.Encode(258)
+	fmt.Printf("%v\n", data)
+	// Output: [0 0 1 2]
+}
+
+func ExampleInt16() {
+	data, _ := codec.Int16{}.Encode(-2)
+	fmt.Printf("%v\n", data)
+	// Output: [255 254]
+}
+
+func ExampleFloat32() {
+	data, _ := codec.Float32{}.Encode(-1.5)
+	fmt.Printf("%x\n", data)
+	// Output: bfc00000
+}
+
+func ExampleOptional() {
+	values := codec.Optional[int32]{Of: codec.Int32{}}
+	count := int32(258)
+	data, _ := values.Encode(&count)
+	fmt.Println(data)
+
+	none, _ := values.Decode(nil) // a tombstone
+	fmt.Println(none)
+	// Output:
+	// [0 0 1 2]
+	// <nil>
 }

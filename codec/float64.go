@@ -39,32 +39,49 @@ func (Float64) Check(data []byte) error { return checkSize(data, 8, "a float") }
 // "NaN", "Infinity" or "-Infinity".
 func (c Float64) FormatText(data []byte) ([]byte, error) {
 	v, err := c.Decode(data)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case math.IsNaN(v):
-		return []byte(`"NaN"`), nil
-	case math.IsInf(v, 1):
-		return []byte(`"Infinity"`), nil
-	case math.IsInf(v, -1):
-		return []byte(`"-Infinity"`), nil
+	}
+	if text := noNumber(v); text != "" {
+		return []byte(text), nil
 	}
 	return json.Marshal(v)
 }
 
 // ParseText reads what FormatText writes.
 func (c Float64) ParseText(text []byte) ([]byte, error) {
-	switch strings.TrimSpace(string(text)) {
-	case `"NaN"`:
-		return c.Encode(math.NaN())
-	case `"Infinity"`:
-		return c.Encode(math.Inf(1))
-	case `"-Infinity"`:
-		return c.Encode(math.Inf(-1))
+	if v, ok := parseNoNumber(text); ok {
+		return c.Encode(v)
 	}
 	v, err := JSON[float64]{}.Decode(text)
 	if err != nil {
 		return nil, err
 	}
 	return c.Encode(v)
+}
+
+// noNumber returns the text of a float that JSON has no number for, else "".
+func noNumber(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return `"NaN"`
+	case math.IsInf(v, 1):
+		return `"Infinity"`
+	case math.IsInf(v, -1):
+		return `"-Infinity"`
+	}
+	return ""
+}
+
+// parseNoNumber reads what noNumber writes.
+func parseNoNumber(text []byte) (v float64, ok bool) {
+	switch strings.TrimSpace(string(text)) {
+	case `"NaN"`:
+		return math.NaN(), true
+	case `"Infinity"`:
+		return math.Inf(1), true
+	case `"-Infinity"`:
+		return math.Inf(-1), true
+	}
+	return 0, false
 }

@@ -44,7 +44,11 @@ func stateless(b *topology.Builder) {
 			emit(word)
 		}
 	})
-	seen := topology.Peek(words, func(key, word string) { fmt.Println(key, word) })
+	trimmed := topology.FilterMap(words, func(_, word string) (string, bool) {
+		word = strings.Trim(word, ".,!")
+		return word, word != ""
+	})
+	seen := topology.Peek(trimmed, func(key, word string) { fmt.Println(key, word) })
 	swapped := topology.Map(seen, func(key, word string) (string, string) { return word, key })
 	byLength := topology.SelectKey(swapped, func(word, _ string) string { return strconv.Itoa(len(word)) })
 	pairs := topology.FlatMap(byLength, func(length, key string, emit func(string, string)) {
@@ -127,18 +131,22 @@ func aggregatesOfTables(b *topology.Builder) {
 func windows(b *topology.Builder) {
 	placed := topology.Consume(b, orders)
 	hours := topology.Window(placed, topology.Tumbling{Size: time.Hour, Grace: 5 * time.Minute})
-	hourly := topology.Count(hours, topology.Store[topology.Windowed[string], int64]{Name: "hourly"})
-	final := topology.Suppress(hourly, topology.Store[topology.Windowed[string], int64]{Name: "hourly-final"}, topology.Until{Closed: true})
+	hourly := topology.Count(hours, topology.WindowStore[string, int64]{Name: "hourly"})
+	final := topology.Suppress(hourly, topology.WindowStore[string, int64]{Name: "hourly-final"}, topology.Until{Closed: true})
 	topology.Publish(final, topology.Topic[topology.Windowed[string], int64]{Name: "hourly-reports"})
+	latest := topology.Unwindow(topology.NewValues(final))
+	topology.ToTable(latest, topology.Store[string, int64]{Name: "last-closed-hour"})
 
 	topology.Count(topology.Window(placed, topology.Hopping{Size: time.Hour, Advance: time.Minute}),
-		topology.Store[topology.Windowed[string], int64]{Name: "last-hour"})
+		topology.WindowStore[string, int64]{Name: "last-hour"})
 	topology.Count(topology.Window(placed, topology.Sliding{Size: time.Minute}),
-		topology.Store[topology.Windowed[string], int64]{Name: "within-a-minute"})
-	topology.Aggregate(topology.Window(topology.Consume(b, lines), topology.Session{Gap: 30 * time.Minute}),
-		topology.Store[topology.Windowed[string], Visit]{Name: "visits", Value: codec.JSON[Visit]{}},
-		func(_ topology.Windowed[string], page string, v Visit) Visit { return Visit{append(v.Pages, page)} },
-		func(_ topology.Windowed[string], a, b Visit) Visit { return Visit{append(a.Pages, b.Pages...)} })
+		topology.WindowStore[string, int64]{Name: "within-a-minute"})
+	visits := topology.WindowStore[string, Visit]{
+		Name: "visits", Value: codec.JSON[Visit]{},
+		Merge: func(_ topology.Windowed[string], a, b Visit) Visit { return Visit{append(a.Pages, b.Pages...)} },
+	}
+	topology.Aggregate(topology.Window(topology.Consume(b, lines), topology.Session{Gap: 30 * time.Minute}), visits,
+		func(_ topology.Windowed[string], page string, v Visit) Visit { return Visit{append(v.Pages, page)} })
 }
 
 func joins(b *topology.Builder) {

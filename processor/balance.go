@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
-
-	"github.com/tidemark-dev/tidemark/internal/notify"
 )
 
 // A balancer is sarama's cooperative sticky strategy for partition numbers: the
@@ -23,7 +21,6 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
-	settled    notify.Bell // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -61,9 +58,9 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	}
 	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
-		s.gate.Lock()
+		s.transactions.gate.Lock()
 		b.joining.Store(true)
-		s.gate.Unlock()
+		s.transactions.gate.Unlock()
 		own.Owner = s.owner()
 	}
 	b.awaited()
@@ -205,7 +202,7 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
-	b.settled.Ring()
+	s.transactions.wake() // for what had to wait
 	b.member.waits.Clear(b.what(), "")
 	b.member.update()
 }

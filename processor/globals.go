@@ -50,9 +50,11 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	if len(all.tables) == 0 {
 		return ctx, func() error { return nil }, nil
 	}
-	if all.client, err = all.connect(ctx); err != nil {
+	client, err := all.connect(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
+	all.client = client.Sarama
 	all.update()
 	running, all.end = context.WithCancelCause(ctx)
 	reading, cancel := context.WithCancel(context.Background()) // beyond the last record of a task
@@ -63,7 +65,7 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	}()
 	return running, func() error {
 		cancel()
-		closed := all.client.Close() // first: a fetch may wait for its broker
+		closed := client.Close() // first: a fetch may wait for its broker
 		<-ended
 		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
 		all.end(nil)
@@ -182,7 +184,7 @@ func (all *globals) round(ctx context.Context) error {
 	}
 	byLeader := map[*sarama.Broker][]*reading{}
 	for _, t := range all.tables {
-		if err := t.open(all.client); err != nil {
+		if err := t.open(ctx, all.client); err != nil {
 			return fmt.Errorf("global table %q: %w", t.Store, err)
 		}
 		for _, c := range t.cursors {

@@ -77,7 +77,6 @@ func (t *task) awaitHold() {
 	defer over.Stop()
 	select {
 	case <-over.C:
-	case <-t.ctx.Done():
-	case <-t.joined.Context().Done():
+	case <-t.claimed.Done():
 	}
 }

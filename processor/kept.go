@@ -7,6 +7,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/follow"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/internal/notify"
 	"github.com/tidemark-dev/tidemark/internal/store"
@@ -22,7 +23,7 @@ type kept struct {
 	view      atomic.Pointer[store.Store] // the same, once the task is ready
 	source    string                      // the changelog's incarnation
 	filled    bool                        // the changelog has had rows before this task
-	followers []*follower
+	followers []*follow.Follower
 	left      atomic.Int64 // changelog offsets still to restore
 	news      notify.Bell  // rows were committed, or the view has gone
 }
@@ -31,7 +32,7 @@ func newKept(t *task, of *topology.StateStore) *kept {
 	k := &kept{task: t, StateStore: of}
 	k.left.Store(-1)
 	for n, sink := range k.Sinks {
-		k.followers = append(k.followers, newFollower(k, sinkID{k.Name, n}, sink))
+		k.followers = append(k.followers, newFollower(k, t.answered[sinkID{k.Name, n}], sink))
 	}
 	return k
 }
@@ -51,7 +52,7 @@ func (k *kept) close() error {
 	k.view.Store(nil)
 	k.news.Ring()
 	k.store = nil
-	return s.Close(k.closed && k.session.ctx.Err() == nil)
+	return s.Close(k.phase.Load() == closed && k.session.ctx.Err() == nil)
 }
 
 // committed takes over what the transaction has committed.
@@ -68,7 +69,7 @@ func (k *kept) committed() error {
 	}
 	k.news.Ring()
 	for _, f := range k.followers {
-		f.committed(end)
+		f.Committed(end)
 	}
 	return nil
 }

@@ -308,10 +308,9 @@ func windowOperators() []operator {
 			publishCounts(counts(b, topology.Sliding{Size: 60 * ms, Grace: 30 * ms}))
 		}},
 		{name: "Session", sources: fromLeft, declare: func(b *topology.Builder) {
-			rows := topology.Store[spell, string]{Name: "lines", Value: codec.String{}}
+			rows := topology.Store[spell, string]{Name: "lines", Value: codec.String{}, Merge: func(_ spell, a, b string) string { return a + "+" + b }}
 			w := topology.Window(lefts(b), topology.Session{Gap: 80 * ms, Grace: 20 * ms})
-			topology.Publish(topology.Aggregate(w, rows, func(_ spell, v, all string) string { return all + v },
-				func(_ spell, a, b string) string { return a + "+" + b }), topology.Topic[spell, string]{Name: "out"})
+			topology.Publish(topology.Aggregate(w, rows, func(_ spell, v, all string) string { return all + v }), topology.Topic[spell, string]{Name: "out"})
 		}},
 		{name: "windowed Cogroup", sources: fromBoth, declare: func(b *topology.Builder) {
 			add := func(_ spell, v string, sum int64) int64 { return sum + digit(v) }

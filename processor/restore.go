@@ -41,7 +41,7 @@ func (t *task) openStores() error {
 	if err != nil {
 		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
-	core.Limits = t.limits.of
+	core.Limits, core.Outdated = t.limits.of, t.outdated
 	t.core = core
 	return nil
 }
@@ -60,7 +60,6 @@ func (t *task) rows(name string) topology.Rows {
 }
 
 func (t *task) closeStores() error {
-	t.serving.Store(false)
 	t.core = nil
 	var errs []error
 	for _, k := range t.stores {
@@ -73,7 +72,7 @@ func (t *task) closeStores() error {
 // end. What is on the disk is used as it is.
 func (k *kept) open(ctx context.Context) error {
 	var err error
-	if k.source, err = k.incarnation(k.Changelog); err != nil {
+	if k.source, err = k.incarnation(ctx, k.Changelog); err != nil {
 		return err
 	}
 	note, err := k.noted()

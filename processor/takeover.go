@@ -181,8 +181,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			_, err := call(s.ctx, func() (any, error) { return nil, kafka.Fence(s.client, holder, transactionTimeout) })
-			if err != nil {
+			if err := kafka.Fence(s.ctx, s.client, holder, transactionTimeout); err != nil {
 				return false, err
 			}
 			all = all && stable
@@ -201,7 +200,7 @@ type groupView struct {
 
 func (s *session) describe() (*groupView, error) {
 	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
-	g, err := s.description(s.ctx)
+	g, err := s.coordinator().Describe(s.ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -25,32 +25,39 @@ func Count[K, V any](s Stream[K, V], rows Store[K, int64]) Table[K, int64] {
 	return aggregate(s, rows, codec.Int64{}, how)
 }
 
-// Aggregate folds the values of each key into a row, which starts as the zero
-// A. A fold that returns nil, if A can be, deletes the row. A record without a
+// Verbs whose stores say how rows begin and are merged.
+const (
+	verbAggregate = "aggregate"
+	verbCogroup   = "cogroup"
+)
+
+// Aggregate folds the values of each key into a row, which starts as what Initial
+// of the store returns, or else as the zero A. A fold that returns nil, if A can be, deletes the row. A record without a
 // key, or without a value unless V can be nil, is dropped. Of a stream of changes,
 // see [Regroup], the Old side is nil where no row is kept: it was never folded in.
 //
-// Session windows need a merge, which joins the rows of sessions that a record
-// connects, one by one from the first, beginning with the zero A; the record is
-// folded into what comes out. K is the window that they become.
-func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A, merge ...func(k K, a, b A) A) Table[K, A] {
-	b, up := s.upstream()
+// For [Session] windows the store needs a Merge.
+func Aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], fold func(k K, v V, kept A) A) Table[K, A] {
+	_, up := s.upstream()
 	values, _ := any(up.value).(codec.Codec[A])
-	return aggregate(s, rows, values, aggregatorOf(b, "aggregate "+rows.Name, fold, merge))
+	return aggregate(s, rows, values, aggregatorOf(rows, fold))
 }
 
-func aggregatorOf[K, V, A any](b *Builder, step string, fold func(K, V, A) A, merge []func(K, A, A) A) aggregator[K, V, A] {
-	how := aggregator[K, V, A]{
-		verb: "aggregate", shown: true, missing: fold == nil,
-		fold: func(key *cell[K], value *cell[V], kept *cell[A]) A { return fold(key.v, value.v, kept.v) },
-	}
-	switch {
-	case len(merge) > 1:
-		b.wrong("%s: it has %d functions to merge sessions", step, len(merge))
-	case len(merge) == 1 && merge[0] != nil:
-		how.merge = func(key *cell[K], a, b *cell[A]) A { return merge[0](key.v, a.v, b.v) }
+func aggregatorOf[K, V, A any](rows Store[K, A], fold func(K, V, A) A) aggregator[K, V, A] {
+	how := aggregator[K, V, A]{verb: verbAggregate, shown: true, missing: fold == nil}
+	how.fold = func(key *cell[K], value *cell[V], kept *cell[A]) A { return fold(key.v, value.v, rows.begun(kept)) }
+	if rows.Merge != nil {
+		how.merge = func(key *cell[K], a, b *cell[A]) A { return rows.Merge(key.v, rows.begun(a), b.v) }
 	}
 	return how
+}
+
+// begun returns a row to fold a value into: the initial one if there is none.
+func (s *Store[K, V]) begun(row *cell[V]) V {
+	if row.missing && s.Initial != nil {
+		return s.Initial()
+	}
+	return row.v
 }
 
 // An aggregator says how values become rows.
@@ -79,7 +86,7 @@ func aggregate[K, V, A any](s Stream[K, V], rows Store[K, A], values codec.Codec
 func aggregateInto[K, V, A any](b *Builder, up *stream[K, V], down *stream[K, A], table *kept, rows Store[K, A], how aggregator[K, V, A]) {
 	b.needs(down.node, how.missing)
 	if up.windows.isOpen() && up.windows.kind == session && how.merge == nil {
-		b.wrong("%s: sessions that grow together need a function to merge their rows", down.name)
+		b.wrong("%s: sessions that grow together need a function to merge their rows: set Merge of store %q", down.name, rows.Name)
 	}
 	how.changes = isChange[V]() && how.first == nil
 	same := sameCodec(up.value, rows.Value)

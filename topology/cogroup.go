@@ -14,22 +14,23 @@ type Folded[K, A any] struct {
 	foldOne func(down *stream[K, A], table *kept, rows Store[K, A])
 }
 
-// Fold says how the values of one of several streams are folded into a row, which
-// starts as the zero A. See [Aggregate].
-func Fold[K, V, A any](s Stream[K, V], fold func(k K, v V, kept A) A, merge ...func(k K, a, b A) A) Folded[K, A] {
+// Fold says how the values of one of several streams are folded into a row. See
+// [Aggregate].
+func Fold[K, V, A any](s Stream[K, V], fold func(k K, v V, kept A) A) Folded[K, A] {
 	b, up := s.upstream()
 	return Folded[K, A]{
 		b: b, keys: up.key,
 		up: &stream[K, A]{node: up.node, key: up.key, rekeyed: up.rekeyed, windows: up.windows, faulty: up.faulty},
 		foldOne: func(down *stream[K, A], table *kept, rows Store[K, A]) {
-			aggregateInto(b, up, down, table, rows, aggregatorOf(b, down.name, fold, merge))
+			aggregateInto(b, up, down, table, rows, aggregatorOf(rows, fold))
 		},
 	}
 }
 
 // Cogroup folds the records of several streams into one row for each key. They
 // are windowed alike, or not at all; a late record is one that is late by the
-// newest of all of them. The codec of the rows has no default.
+// newest of all of them. The codec of the rows has no default. For [Session] windows
+// the store needs a Merge.
 func Cogroup[K, A any](rows Store[K, A], folds ...Folded[K, A]) Table[K, A] {
 	i := slices.IndexFunc(folds, func(f Folded[K, A]) bool { return f.b != nil })
 	if i < 0 {
@@ -40,7 +41,7 @@ func Cogroup[K, A any](rows Store[K, A], folds ...Folded[K, A]) Table[K, A] {
 		first.rekeyed = first.rekeyed || f.up != nil && f.up.rekeyed
 		first.faulty = first.faulty || f.up == nil || f.up.faulty
 	}
-	table, down, rows := tableOf(b, &first, "cogroup", rows, nil)
+	table, down, rows := tableOf(b, &first, verbCogroup, rows, nil)
 	if first.windows.isOpen() {
 		down.windows = keepWindows(b, down.node, first.windows, first.key, table, rows)
 	}

@@ -47,7 +47,11 @@ func newFormat[K, V any](key codec.Codec[K], value codec.Codec[V], x *texts) *Fo
 	switch any(value).(type) {
 	case codec.String, codec.Bytes, codec.JSON[V]:
 	case codec.Int64:
-		f.Value = appendInt64
+		f.Value = appendInteger(codec.Int64{})
+	case codec.Int32:
+		f.Value = appendInteger(codec.Int32{})
+	case codec.Int16:
+		f.Value = appendInteger(codec.Int16{})
 	default:
 		f.Value = func(to, data []byte) ([]byte, error) {
 			text, err := x.formatValue(data)
@@ -94,19 +98,26 @@ func exactText(c any) func(to, key []byte) ([]byte, error) {
 	case codec.String, codec.Bytes:
 		return func(to, key []byte) ([]byte, error) { return append(to, key...), nil }
 	case codec.Int64:
-		return appendInt64
+		return appendInteger(c)
+	case codec.Int32:
+		return appendInteger(c)
+	case codec.Int16:
+		return appendInteger(c)
 	case windowKeys:
 		return c.exactText(new(int64))
 	}
 	return nil
 }
 
-func appendInt64(to, data []byte) ([]byte, error) {
-	v, err := codec.Int64{}.Decode(data)
-	if err != nil {
-		return nil, err
+// appendInteger returns what appends an integer in decimal.
+func appendInteger[T int64 | int32 | int16, C codec.Codec[T]](c C) func(to, data []byte) ([]byte, error) {
+	return func(to, data []byte) ([]byte, error) {
+		v, err := c.Decode(data)
+		if err != nil {
+			return nil, err
+		}
+		return strconv.AppendInt(to, int64(v), 10), nil
 	}
-	return strconv.AppendInt(to, v, 10), nil
 }
 
 // unquoted returns the string that a JSON string stands for, or what is none as it

@@ -24,6 +24,9 @@ func formats(t testing.TB) map[string]*topology.Format {
 		topology.Materialize(b, topology.Topic[string, []byte]{Name: "texts", Key: codec.JSON[string]{}, Value: codec.Bytes{}}, topology.Store[string, []byte]{Name: "jsonstring-bytes"})
 		topology.Materialize(b, topology.Topic[int64, float64]{Name: "numbers", Key: codec.Int64{}, Value: codec.Float64{}}, topology.Store[int64, float64]{Name: "int-float"})
 		topology.Materialize(b, topology.Topic[float64, bool]{Name: "floats", Key: codec.Float64{}, Value: codec.Bool{}}, topology.Store[float64, bool]{Name: "float-bool"})
+		topology.Materialize(b, topology.Topic[int32, int16]{Name: "integers", Key: codec.Int32{}, Value: codec.Int16{}}, topology.Store[int32, int16]{Name: "int32-int16"})
+		topology.Materialize(b, topology.Topic[int16, float32]{Name: "shorts", Key: codec.Int16{}, Value: codec.Float32{}}, topology.Store[int16, float32]{Name: "int16-float32"})
+		topology.Materialize(b, topology.Topic[string, *int32]{Name: "optionals", Key: codec.String{}, Value: codec.Optional[int32]{Of: codec.Int32{}}}, topology.Store[string, *int32]{Name: "string-optional"})
 		topology.Materialize(b, topology.Topic[topology.Windowed[int64], int64]{Name: "others", Key: topology.WindowedCodec[int64]{Key: codec.Int64{}}, Value: codec.Int64{}},
 			topology.Store[topology.Windowed[int64], int64]{Name: "windowedint-int"})
 	})
@@ -62,6 +65,9 @@ func TestFormat(t *testing.T) {
 		{"jsonstring-bytes", `"plain"`, "\x00\xff", "plain", "\x00\xff"},
 		{"int-float", "\xff\xff\xff\xff\xff\xff\xff\xff", "\x3f\xf8\x00\x00\x00\x00\x00\x00", "-1", "1.5"},
 		{"int-float", seven(7), "\x7f\xf8\x00\x00\x00\x00\x00\x00", "7", "NaN"},
+		{"int32-int16", "\xff\xff\xff\xfe", "\x01\x02", "-2", "258"},
+		{"int16-float32", "\x01\x02", "\xbf\xc0\x00\x00", "258", "-1.5"},
+		{"string-optional", "k", "\x00\x00\x01\x02", "k", "258"},
 		{"float-bool", "\x3f\xf8\x00\x00\x00\x00\x00\x00", "\x01", "1.5", "true"},
 	} {
 		f := all[c.store]

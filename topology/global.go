@@ -63,6 +63,7 @@ func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalT
 		handle: rows,
 		from:   from,
 	}
+	rows.notFolded(b, g.name)
 	g.source, g.global = true, true
 	if from.Key != nil && from.Value != nil {
 		if !sameCodec(rows.Key, from.Key) || !sameCodec(rows.Value, from.Value) {

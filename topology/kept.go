@@ -98,6 +98,9 @@ func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key 
 	if rows.TTL < 0 || rows.TTL%time.Millisecond != 0 {
 		b.wrong("store %q: TTL is %v: it is to be whole milliseconds, or none", rows.Name, rows.TTL)
 	}
+	if verb != verbAggregate && verb != verbCogroup {
+		rows.notFolded(b, n.name)
+	}
 	b.stores = append(b.stores, s)
 	if rows.Key == nil {
 		rows.Key = key

@@ -161,9 +161,10 @@ func TestSessionKey(t *testing.T) {
 	var seen []key
 	resultsOf(t, func(b *topology.Builder) {
 		seen = nil
-		topology.Publish(topology.Aggregate(topology.Window(topology.Consume(b, letters), topology.Session{Gap: 10 * ms}), traced,
-			func(k key, v, kept string) string { seen = append(seen, k); return kept + v },
-			func(k key, a, b string) string { seen = append(seen, k); return a + b }), traces)
+		rows := traced
+		rows.Merge = func(k key, a, b string) string { seen = append(seen, k); return a + b }
+		topology.Publish(topology.Aggregate(topology.Window(topology.Consume(b, letters), topology.Session{Gap: 10 * ms}), rows,
+			func(k key, v, kept string) string { seen = append(seen, k); return kept + v }), traces)
 	}, []sent{{"k", "1", 10}, {"k", "2", 15}})
 	for _, k := range seen[1:3] {
 		if k != within("k", 10, 15) {

@@ -55,6 +55,12 @@ func TestStatelessOperators(t *testing.T) {
 		{"Filter", func(_ *topology.Builder, s wordStream) {
 			publish(topology.Filter(s, func(k, v *string) bool { return k == nil || v == nil }))
 		}, "null=2 b=null null=null"},
+		{"FilterMap", func(_ *topology.Builder, s wordStream) {
+			publish(topology.FilterMap(s, func(k, v *string) (*string, bool) { return said(show(k) + show(v)), v == nil }))
+		}, "b=bnull null=nullnull"},
+		{"FilterMap to nothing", func(_ *topology.Builder, s wordStream) {
+			publish(topology.FilterMap(s, func(k, _ *string) (*string, bool) { return nil, k != nil }))
+		}, "a=null b=null"},
 		{"MapValues", func(_ *topology.Builder, s wordStream) {
 			publish(topology.MapValues(s, func(k, v *string) *string { return said(show(k) + show(v)) }))
 		}, "a=a1 null=null2 b=bnull null=nullnull"},

@@ -29,9 +29,30 @@ type Store[K, V any] struct {
 	// milliseconds.
 	TTL time.Duration
 
+	// Initial returns what [Aggregate] and [Cogroup] fold the first value of a row
+	// into. Defaults to the zero V. It is called anew for each row.
+	Initial func() V
+
+	// Merge joins the rows of two sessions that a record connects, for [Aggregate]
+	// and [Cogroup], which need it for [Session] windows: one by one from the first,
+	// beginning with what Initial returns. The record is folded into what comes out.
+	// The key is the window that the sessions become.
+	Merge func(k K, a, b V) V
+
 	// EveryChange writes each change to the changelog. By default the last one
 	// of a commit is written for each key.
 	EveryChange bool
+}
+
+// A WindowStore is a store of rows of windows or sessions.
+type WindowStore[K, V any] = Store[Windowed[K], V]
+
+// notFolded notes a mistake if the store says how its rows begin or are merged,
+// and what keeps rows in it does not ask.
+func (s Store[K, V]) notFolded(b *Builder, who string) {
+	if s.Initial != nil || s.Merge != nil {
+		b.wrong("store %q: Initial and Merge are for Aggregate and Cogroup, and it is %s that keeps rows in it", s.Name, who)
+	}
 }
 
 // In returns the store with the codecs that it has in a topology. It is an

@@ -45,6 +45,31 @@ func Filter[K, V any](s Stream[K, V], keep func(K, V) bool) Stream[K, V] {
 	return Stream[K, V]{b, down}
 }
 
+// FilterMap replaces every value by the one that fn returns, and keeps the records
+// for which ok is true. Keys stay, and so does the partitioning.
+func FilterMap[K, V, W any](s Stream[K, V], fn func(K, V) (w W, ok bool)) Stream[K, W] {
+	b, up := s.upstream()
+	down := below[K, V, W](b, up, b.number("filter map"))
+	b.needs(down.node, fn == nil)
+	up.feed(down.node, func(k *Task) step[K, V] {
+		next := down.start(k)
+		made := newItem[K, W](nil, down.value)
+		return func(it *item[K, V]) error {
+			if shown, err := it.look(k, down.node); !shown {
+				return err
+			}
+			w, ok := fn(it.key.v, it.value.v)
+			if !ok {
+				return nil
+			}
+			follow(made, it)
+			made.value.set(w, nil)
+			return next(made)
+		}
+	})
+	return Stream[K, W]{b, down}
+}
+
 // MapValues replaces every value. Keys stay, and so does the partitioning.
 func MapValues[K, V, W any](s Stream[K, V], fn func(K, V) W) Stream[K, W] {
 	var total func(K, V) (W, error)

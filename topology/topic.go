@@ -45,6 +45,12 @@ type Topic[K, V any] struct {
 	Policies Policies
 }
 
+// JSONTopic is a topic with strings for keys and JSON for values, which most are.
+// Its other fields can be set as those of a literal.
+func JSONTopic[V any](name string) Topic[string, V] {
+	return Topic[string, V]{Name: name, Key: codec.String{}, Value: codec.JSON[V]{}}
+}
+
 // Encode returns the record that a producer would send. A nil value, if V can
 // be, is a tombstone, a nil key a missing one.
 func (t Topic[K, V]) Encode(key K, value V) (Raw, error) {

@@ -74,8 +74,9 @@ func resultsOf(t *testing.T, build func(b *topology.Builder), records []sent) []
 
 func added(by topology.Windows) func(b *topology.Builder) {
 	return func(b *topology.Builder) {
-		table := topology.Aggregate(topology.Window(topology.Consume(b, letters), by), traced, adder,
-			func(_ topology.Windowed[string], a, b string) string { return cmp.Or(a, "0") + "+" + b })
+		rows := traced
+		rows.Merge = func(_ topology.Windowed[string], a, b string) string { return cmp.Or(a, "0") + "+" + b }
+		table := topology.Aggregate(topology.Window(topology.Consume(b, letters), by), rows, adder)
 		topology.Publish(table, traces)
 	}
 }
@@ -388,7 +389,7 @@ func TestWindowMistakes(t *testing.T) {
 		}, "reduce newest: the function is nil"},
 		"session without a merge": {func(b *topology.Builder) {
 			topology.Aggregate(topology.Window(topology.Consume(b, letters), topology.Session{Gap: ms}), traced, adder)
-		}, "aggregate traced: sessions that grow together need a function to merge their rows"},
+		}, "aggregate traced: sessions that grow together need a function to merge their rows: set Merge of store \"traced\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := topology.NewBuilder("app")

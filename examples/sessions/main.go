@@ -31,7 +31,7 @@ var (
 	clicks    = topology.Topic[string, Click]{Name: "clicks", Key: codec.String{}, Value: codec.JSON[Click]{}}
 	countries = topology.Topic[string, string]{Name: "countries", Key: codec.String{}, Value: codec.String{}}
 	visits    = topology.Topic[string, Visit]{Name: "visits", Key: codec.String{}, Value: codec.JSON[Visit]{}}
-	open      = topology.Store[visitor, Visit]{Name: "open-visits", Value: codec.JSON[Visit]{}}
+	open      = topology.Store[visitor, Visit]{Name: "open-visits", Value: codec.JSON[Visit]{}, Merge: together}
 	over      = topology.Store[visitor, Visit]{Name: "visits-to-publish"}
 	names     = topology.Store[string, string]{Name: "country-names"}
 )
@@ -40,14 +40,14 @@ func build() (*topology.Topology, error) {
 	b := topology.NewBuilder("sessions")
 	known := topology.Broadcast(b, countries, names)
 	apart := topology.Window(topology.Consume(b, clicks), topology.Session{Gap: 30 * time.Minute, Grace: 5 * time.Minute})
-	all := topology.Aggregate(apart, open,
-		func(_ visitor, c Click, v Visit) Visit { return Visit{v.Clicks + 1, c.Country} },
-		func(_ visitor, a, b Visit) Visit { return Visit{a.Clicks + b.Clicks, b.Country} })
+	all := topology.Aggregate(apart, open, func(_ visitor, c Click, v Visit) Visit { return Visit{v.Clicks + 1, c.Country} })
 	ended := topology.NewValues(topology.Suppress(all, over, topology.Until{Closed: true}))
 	named := topology.JoinGlobal(ended, known, func(_ visitor, v Visit) (string, bool) { return v.Country, true }, topology.Left(name))
-	topology.Publish(topology.SelectKey(named, func(v visitor, _ Visit) string { return v.Key }), visits)
+	topology.Publish(topology.Unwindow(named), visits)
 	return b.Build()
 }
+
+func together(_ visitor, a, b Visit) Visit { return Visit{a.Clicks + b.Clicks, b.Country} }
 
 func name(_ visitor, v Visit, country *string) Visit {
 	if country != nil {

@@ -1,12 +1,14 @@
 package topologytest
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// Rows returns what a store, or a global table, holds.
+// Rows returns what a store, or a global table, holds. Times within keys are as
+// their codec decodes them, mostly in UTC: see [Row].
 func Rows[K comparable, V any](d *Driver, of topology.Store[K, V]) map[K]V {
 	d.t.Helper()
 	of, err := of.In(d.topo)
@@ -24,6 +26,31 @@ func Rows[K comparable, V any](d *Driver, of topology.Store[K, V]) map[K]V {
 		}
 	}
 	return rows
+}
+
+// Row returns one row of a store, or of a global table; ok is false if there is
+// none. The key is compared as its codec writes it: so rows with times in their
+// keys are found whatever the Location of the times is, where Rows has them in UTC.
+func Row[K, V any](d *Driver, of topology.Store[K, V], key K) (value V, ok bool) {
+	d.t.Helper()
+	of, err := of.In(d.topo)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	data, err := of.Key.Encode(key)
+	if err != nil {
+		d.t.Fatalf("store %q: encode key %v: %v", of.Name, key, err)
+	}
+	for _, raw := range d.rows(of.Name) {
+		if !bytes.Equal(raw.Key, data) {
+			continue
+		}
+		if value, err = of.Value.Decode(raw.Value); err != nil {
+			d.t.Fatalf("store %q: row %q: decode value: %v", of.Name, raw.Key, err)
+		}
+		return value, true
+	}
+	return value, false
 }
 
 // rows returns the rows of a store, of all partitions.

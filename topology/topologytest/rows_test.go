@@ -2,6 +2,7 @@ package topologytest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,5 +64,37 @@ func TestReceivedOfRepartition(t *testing.T) {
 	}
 	if got := topologytest.Received(d, topology.Topic[string, string]{Name: "swapped"}); len(got) != 3 || got[1].Partition != got[0].Partition {
 		t.Errorf("received %+v", got)
+	}
+}
+
+// A row whose key has times in it is found whatever their locations are.
+func TestRow(t *testing.T) {
+	hourly := topology.WindowStore[string, int64]{Name: "hourly"}
+	moments := topology.Topic[time.Time, string]{Name: "moments", Key: codec.Time{}, Value: codec.String{}}
+	latest := topology.Store[time.Time, string]{Name: "latest"}
+	b := topology.NewBuilder("places")
+	topology.Count(topology.Window(topology.Consume(b, words), topology.Tumbling{Size: time.Hour}), hourly)
+	topology.Materialize(b, moments, latest)
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := topologytest.New(t, topo, 3)
+	at := time.Date(2026, 11, 25, 8, 30, 0, 0, time.UTC)
+	d.At(at)
+	topologytest.Send(d, words, "a", "x")
+	topologytest.Send(d, moments, at, "half past")
+	for _, where := range []*time.Location{time.UTC, time.Local, time.FixedZone("Berlin", 3600)} {
+		start := at.Add(-30 * time.Minute).In(where)
+		key := topology.Windowed[string]{Key: "a", Start: start, End: start.Add(time.Hour)}
+		if n, ok := topologytest.Row(d, hourly, key); n != 1 || !ok {
+			t.Errorf("%s: count %d, %t", where, n, ok)
+		}
+		if v, ok := topologytest.Row(d, latest, at.In(where)); v != "half past" || !ok {
+			t.Errorf("%s: row %q, %t", where, v, ok)
+		}
+		if v, ok := topologytest.Row(d, latest, start); ok {
+			t.Errorf("%s: there is a row %q", where, v)
+		}
 	}
 }

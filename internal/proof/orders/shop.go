@@ -62,7 +62,7 @@ func NewShop(prefix string) *Shop {
 		Kept:   topology.Store[string, Order]{Name: prefix + "kept-orders"},
 		Priced: topology.Store[string, Priced]{Name: prefix + "priced-orders", Value: codec.JSON[Priced]{}},
 		Hourly: topology.Store[topology.Windowed[string], int64]{Name: prefix + "orders-each-hour", TTL: 2 * Late},
-		Visits: topology.Store[topology.Windowed[string], Visit]{Name: prefix + "visits", Value: codec.JSON[Visit]{}, TTL: 2 * Late},
+		Visits: topology.Store[topology.Windowed[string], Visit]{Name: prefix + "visits", Value: codec.JSON[Visit]{}, TTL: 2 * Late, Merge: together},
 	}
 }
 
@@ -105,7 +105,7 @@ func (s *Shop) Declare(b *topology.Builder, sink func() topology.Sink) {
 	paid := topology.JoinStreams(placed, topology.Consume(b, s.Payments), soon, topology.Inner(receipt))
 	topology.Publish(paid, s.Receipts)
 
-	visits := topology.Aggregate(topology.Window(topology.Consume(b, s.Clicks), topology.Session{Gap: Pause, Grace: Late}), s.Visits, follow, together)
+	visits := topology.Aggregate(topology.Window(topology.Consume(b, s.Clicks), topology.Session{Gap: Pause, Grace: Late}), s.Visits, follow)
 
 	if sink != nil {
 		topology.Sync(hourly, sink())
