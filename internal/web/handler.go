@@ -154,6 +154,8 @@ type Problem struct {
 	Waiting []waiting.Wait `json:"waiting,omitempty"`
 }
 
+func (p *Problem) Error() string { return p.Message }
+
 // Codes of problems.
 const (
 	CodeNoSuchPage  = "no_such_page"
