@@ -16,6 +16,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -36,7 +37,7 @@ type demo struct {
 	topology  *topology.Topology
 	processor *processor.Processor
 	client    sarama.Client
-	remote    remote
+	remote    web.Client
 	sent      atomic.Int64
 }
 
@@ -99,7 +100,7 @@ func (d *demo) run(ctx context.Context, args []string) (err error) {
 	}
 	view := serve(servers, d.processor, listener)
 	defer view.stop()
-	d.remote = remote{listener.Addr().String(), programName(d.name)}
+	d.remote = web.NewClient(listener.Addr().String())
 	if d.client, err = d.kafka(ctx); err != nil {
 		return err
 	}

@@ -27,18 +27,18 @@ func (s *session) status(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	res, err := r.get(ctx, "/v1/status", nil)
+	res, err := r.Get(ctx, "/v1/status", nil)
 	if err != nil {
-		return err
+		return s.refused(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.address, err)
+		return fmt.Errorf("%s: %w", r.Address, err)
 	}
 	var status processor.Status
 	if err := json.Unmarshal(body, &status); err != nil {
-		return fmt.Errorf("%s: is it another program that listens there? %w", r.address, err)
+		return fmt.Errorf("%s: is it another program that listens there? %w", r.Address, err)
 	}
 	if s.settings.output == "json" {
 		_, err = s.stdout.Write(body)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/processor"
 )
 
@@ -95,7 +96,7 @@ func TestRowsAreReadBack(t *testing.T) {
 	for _, key := range []string{"", "a b", "a\nb\tc\r", "x\xfb", "\xff\x00", `\`, `a\n`, "\u009b\u202e", "\uFFFD", "ü😀", `"q"`} {
 		for _, value := range []string{`{"n":1}`, `{"n":2,"s":"\u009b\n"}`, ""} {
 			out.Reset()
-			line := row{Key: keyText(key), Value: json.RawMessage(value), Deleted: value == ""}
+			line := web.Row{Key: web.Text(key), Value: json.RawMessage(value), Deleted: value == ""}
 			text, err := json.Marshal(line)
 			if err != nil {
 				t.Fatal(err)

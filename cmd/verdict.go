@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -131,13 +132,13 @@ func (d *demo) compareTable(ctx context.Context, s topology.StateStore, wanted t
 // rows returns a table, as the view shows it.
 func (d *demo) rows(ctx context.Context, table string) (texts, error) {
 	found := texts{}
-	_, err := d.remote.scan(ctx, table, scan{}, func(line json.RawMessage) error {
-		var r row
+	_, err := d.remote.Scan(ctx, table, web.Scan{}, func(line json.RawMessage) error {
+		var r web.Row
 		err := json.Unmarshal(line, &r)
 		found[string(r.Key)] = string(r.Value)
 		return err
 	})
-	return found, err
+	return found, d.refused(err)
 }
 
 // text adds a row of a store, as text.

@@ -1,51 +1,80 @@
 package processor
 
 import (
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
+	"strconv"
+
+	"github.com/tidemark-dev/tidemark/internal/web"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// A metric is a number, or several with labels, as Prometheus knows it.
-type metric struct {
-	Name    string // without tidemark_
-	Kind    string // "counter" or "gauge"
-	Help    string
-	Samples []sample
+// metrics are the numbers of a status.
+func (s Status) metrics() []web.Metric {
+	all := []web.Metric{s.stateMetric()}
+	all = append(all, s.Counts.metrics()...)
+	all = append(all, s.lagMetrics()...)
+	return all
 }
 
-// A sample is one number of a metric.
-type sample struct {
-	Labels []string // names and values in turn
-	Value  any
+func (s Status) stateMetric() web.Metric {
+	state := web.Metric{Name: "state", Kind: "gauge", Help: "1 for the state that the instance is in."}
+	for i, name := range stateNames {
+		in := 0
+		if State(i) == s.State {
+			in = 1
+		}
+		state.Samples = append(state.Samples, web.Sample{Labels: []string{"state", name}, Value: in})
+	}
+	return state
 }
 
-// metrics answers in Prometheus' text format.
-func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	writeMetrics(w, h.cluster.here.Metrics())
+func (c Counts) metrics() []web.Metric {
+	count := func(name, help string, value any) web.Metric {
+		return web.Metric{Name: name, Kind: "counter", Help: help, Samples: []web.Sample{{Value: value}}}
+	}
+	dropped := func(reason topology.DropReason, n int64) web.Sample {
+		return web.Sample{Labels: []string{"reason", reason.String()}, Value: n}
+	}
+	return []web.Metric{
+		count("records_total", "Records processed and committed, those that were dropped or refused among them.", c.Records),
+		count("rows_total", "Rows written to changelogs, also by transactions that were aborted.", c.Rows),
+		count("published_total", "Records written to output and repartition topics and to the dead letters, also by transactions that were aborted.", c.Published),
+		count("skipped_total", "Records refused and skipped.", c.Skipped),
+		count("dead_letters_total", "Records refused and moved to the dead letters.", c.DeadLetters),
+		count("commits_total", "Transactions.", c.Commits),
+		count("commit_seconds_total", "Time that commits took.", c.CommitTime.Seconds()),
+		count("sessions_total", "Times that the group was joined afresh.", c.Sessions),
+		count("restored_total", "Changelog records read by restores.", c.Restored),
+		count("sink_rows_total", "Rows written to sinks.", c.SinkRows),
+		count("sink_steps_total", "Batches written to sinks.", c.SinkSteps),
+		count("sink_rebuilds_total", "Times that a target had lost its place, and was filled again. The first filling does not count.", c.SinkRebuilds),
+		{Name: "dropped_total", Kind: "counter", Help: "Records that a step left out, by reason.", Samples: []web.Sample{
+			dropped(topology.NoKey, c.DroppedNoKey), dropped(topology.NoValue, c.DroppedNoValue), dropped(topology.Late, c.DroppedLate),
+		}},
+	}
 }
 
-func writeMetrics(w io.Writer, metrics []metric) {
-	var text strings.Builder
-	for _, m := range metrics {
-		fmt.Fprintf(&text, "# HELP tidemark_%[1]s %[3]s\n# TYPE tidemark_%[1]s %[2]s\n", m.Name, m.Kind, m.Help)
-		for _, s := range m.Samples {
-			fmt.Fprintf(&text, "tidemark_%s%s %v\n", m.Name, labels(s.Labels), s.Value)
+// lagMetrics say how far tasks, tables and sinks are behind.
+func (s Status) lagMetrics() []web.Metric {
+	lag := web.Metric{Name: "lag", Kind: "gauge", Help: "Offsets of the inputs still to process."}
+	restore := web.Metric{Name: "restore", Kind: "gauge", Help: "Changelog offsets still to read."}
+	globals := web.Metric{Name: "global_lag", Kind: "gauge", Help: "Records of a global table's topic still to read."}
+	sinks := web.Metric{Name: "sink_lag", Kind: "gauge", Help: "Changelog offsets still to write to a sink."}
+	for i, t := range s.Tasks {
+		partition := strconv.Itoa(int(t.Partition))
+		if i == 0 || s.Tasks[i-1].Group != t.Group || s.Tasks[i-1].Partition != t.Partition { // else another table of the same task
+			lag.Samples = append(lag.Samples, web.Sample{Labels: []string{"group", t.Group, "partition", partition}, Value: t.Lag})
+		}
+		labels := []string{"group", t.Group, "table", t.Table, "partition", partition}
+		restore.Samples = append(restore.Samples, web.Sample{Labels: labels, Value: t.Restore})
+		for _, k := range t.Sinks {
+			sinks.Samples = append(sinks.Samples, web.Sample{Labels: append(labels[:len(labels):len(labels)], "sink", k.Sink), Value: k.Lag})
 		}
 	}
-	_, _ = io.WriteString(w, text.String())
-}
-
-// labels writes names and values as {name="value",...}.
-func labels(pairs []string) string {
-	if len(pairs) == 0 {
-		return ""
+	for _, g := range s.Globals {
+		globals.Samples = append(globals.Samples, web.Sample{Labels: []string{"table", g.Table}, Value: g.Lag})
 	}
-	var all []string
-	for i := 0; i+1 < len(pairs); i += 2 {
-		all = append(all, fmt.Sprintf("%s=%q", pairs[i], pairs[i+1]))
+	if len(s.Globals) == 0 {
+		return []web.Metric{lag, restore, sinks}
 	}
-	return "{" + strings.Join(all, ",") + "}"
+	return []web.Metric{lag, restore, globals, sinks}
 }

@@ -9,31 +9,16 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/replica"
 	"github.com/tidemark-dev/tidemark/internal/rows"
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // ErrRestoring means that a key's partition is not ready: ask again later.
-var ErrRestoring = replica.ErrRestoring
+var ErrRestoring = rows.ErrRestoring
 
 // An ElsewhereError means that another instance has the key and could not be
-// asked. Owner is its address, empty if it advertises none.
-type ElsewhereError struct {
-	Owner string
-	Err   error
-}
-
-func (e *ElsewhereError) Error() string {
-	text := "another instance has the key, and advertises no address"
-	if e.Owner != "" {
-		text = "another instance has the key, at " + e.Owner
-	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
-}
-
-func (e *ElsewhereError) Unwrap() error { return e.Err }
+// asked. Owner is its address, empty if it advertises none; Err says why.
+type ElsewhereError = rows.ElsewhereError
 
 // An ownedTable is a table of a group, as this instance has it.
 type ownedTable struct {
@@ -96,7 +81,7 @@ func (p *Processor) row(ctx context.Context, table string, key []byte) (topology
 	if err != nil {
 		return r, err
 	}
-	if owner := owners[r.Partition]; owner != nobody && (owner != p.config.Advertise || owner == "" && t.member.status() == Running) {
+	if owner := owners[r.Partition]; owner != web.Nobody && (owner != p.config.Advertise || owner == "" && t.member.status() == Running) {
 		return r, &ElsewhereError{Owner: owner}
 	}
 	return r, fmt.Errorf("%w: partition %d is being handed over", ErrRestoring, r.Partition)
@@ -144,11 +129,8 @@ func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topolog
 	}
 }
 
-// nobody owns a partition that is being handed over.
-const nobody = "nobody"
-
 // owners returns the addresses that the instances advertise, by partition of
-// the store's table; "" where none is advertised, nobody where no instance has it.
+// the store's table; "" where none is advertised, web.Nobody where no instance has it.
 func (p *Processor) owners(ctx context.Context, table string) ([]string, error) {
 	if p.global(table) != nil {
 		return nil, nil // everybody has it
@@ -161,7 +143,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}
-	owners := slices.Repeat([]string{nobody}, int(t.member.partitions))
+	owners := slices.Repeat([]string{web.Nobody}, int(t.member.partitions))
 	for _, m := range g.Members {
 		s, a := said(m)
 		if s == nil || a == nil {

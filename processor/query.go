@@ -6,6 +6,7 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -13,20 +14,20 @@ import (
 // A row of another instance is asked for over HTTP, at the address that it
 // advertises. A View is safe for concurrent use.
 type View[K, V any] struct {
-	rows cluster
+	rows web.Cluster
 	of   func() (topology.Store[K, V], error)
 }
 
 // Query returns a view of one of the topology's stores. That the topology has
 // it, with these types, is found out by the first read.
 func Query[K, V any](p *Processor, of topology.Store[K, V]) View[K, V] {
-	return newView(cluster{served{p}, p.topology}, of)
+	return newView(p.everywhere(), of)
 }
 
-func newView[K, V any](rows cluster, of topology.Store[K, V]) View[K, V] {
+func newView[K, V any](rows web.Cluster, of topology.Store[K, V]) View[K, V] {
 	return View[K, V]{
 		rows: rows,
-		of:   sync.OnceValues(func() (topology.Store[K, V], error) { return of.In(rows.topology) }),
+		of:   sync.OnceValues(func() (topology.Store[K, V], error) { return of.In(rows.Topology) }),
 	}
 }
 
@@ -42,7 +43,7 @@ func (v View[K, V]) Get(ctx context.Context, key K) (r topology.Record[K, V], ok
 	if err != nil {
 		return r, false, err
 	}
-	raw, err := v.rows.get(ctx, store.Name, bytes)
+	raw, err := v.rows.Get(ctx, store.Name, bytes)
 	if err != nil {
 		return r, false, err
 	}
@@ -62,7 +63,7 @@ func (v View[K, V]) All(ctx context.Context) iter.Seq2[topology.Record[K, V], er
 			yield(topology.Record[K, V]{}, err)
 			return
 		}
-		for raw, err := range v.rows.all(ctx, store.Name, nil, nil) {
+		for raw, err := range v.rows.All(ctx, store.Name, nil, nil) {
 			if row, err := decodeNext(store, raw, err); !yield(plain(row), err) || err != nil {
 				return
 			}
@@ -89,7 +90,7 @@ func (v View[K, V]) Range(ctx context.Context, from, to K) iter.Seq2[topology.Re
 			yield(topology.Record[K, V]{}, err)
 			return
 		}
-		for raw, err := range v.rows.all(ctx, store.Name, first, end) {
+		for raw, err := range v.rows.All(ctx, store.Name, first, end) {
 			if row, err := decodeNext(store, raw, err); !yield(plain(row), err) || err != nil {
 				return
 			}
@@ -107,7 +108,7 @@ func (v View[K, V]) Watch(ctx context.Context) iter.Seq2[topology.Record[K, *V],
 			yield(topology.Record[K, *V]{}, err)
 			return
 		}
-		for raw, err := range v.rows.watch(ctx, store.Name) {
+		for raw, err := range v.rows.Watch(ctx, store.Name) {
 			if row, err := decodeNext(store, raw, err); !yield(row, err) || err != nil {
 				return
 			}

@@ -1,4 +1,4 @@
-// Package rows merges the rows of several partitions or instances into one stream.
+// Package rows has what readers of rows share: merged streams, and errors for rows that are not known.
 package rows
 
 import (

@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"context"
@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -37,19 +36,10 @@ type wireRow struct {
 	Time      time.Time `json:"time"`
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
-	Error     *problem  `json:"error,omitempty"` // what ended the rows
+	Error     *Problem  `json:"error,omitempty"` // what ended the rows
 }
 
 var errMoving = errors.New("its partitions are moving: ask again")
-
-// peerClient gives up on instances that do not answer, but not on answers that
-// take their time.
-var peerClient = &http.Client{Transport: &http.Transport{
-	DialContext:           (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
-	ResponseHeaderTimeout: 10 * time.Second,
-	MaxIdleConnsPerHost:   16,
-	IdleConnTimeout:       30 * time.Second,
-}}
 
 // A peer is another instance, asked about one store.
 type peer struct {
@@ -172,42 +162,35 @@ func (p peer) decode(lines *json.Decoder) (topology.Raw, error) {
 // ask returns the body of an answer, which the caller closes, and the
 // partitions that it covers.
 func (p peer) ask(ctx context.Context, q url.Values) (body io.ReadCloser, covered []string, err error) {
-	to := "http://" + p.address + "/v1/tables/" + url.PathEscape(p.store) + "?" + q.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
-	if err != nil {
-		return nil, nil, p.elsewhere(err)
-	}
-	req.Header.Set(hopHeader, "1")
-	res, err := peerClient.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the address, which the ElsewhereError says
-		}
-		return nil, nil, p.elsewhere(err)
-	}
-	if res.StatusCode == http.StatusOK {
+	client := Client{Address: p.address, hop: true, http: betweenInstances}
+	res, err := client.Get(ctx, TablePath(p.store), q)
+	if err == nil {
 		return res.Body, strings.Split(res.Header.Get(partitionsHeader), ","), nil
 	}
-	defer res.Body.Close()
-	refused := problem{Message: res.Status}
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&refused); err != nil {
-		refused.Message = fmt.Sprintf("%s: is it another program that listens there?", res.Status)
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
 	}
-	return nil, nil, p.refusal(refused)
+	if refused, ok := errors.AsType[*Problem](err); ok {
+		return nil, nil, p.refusal(*refused)
+	}
+	if e, ok := errors.AsType[*StrangerError](err); ok {
+		err = fmt.Errorf("%s: is it another program that listens there?", e.Status)
+	}
+	if e, ok := errors.AsType[*UnreachableError](err); ok {
+		err = e.Err // without the address, which the ElsewhereError says
+	}
+	return nil, nil, p.elsewhere(err)
 }
 
 // refusal is the error that a peer's error stands for.
-func (p peer) refusal(e problem) error {
+func (p peer) refusal(e Problem) error {
 	switch e.Code {
-	case codeRestoring, codeNotReady:
-		return fmt.Errorf("%w: %s: %s", ErrRestoring, p.address, strings.TrimPrefix(e.Message, ErrRestoring.Error()+": "))
-	case codeElsewhere:
+	case CodeRestoring, CodeNotReady:
+		return fmt.Errorf("%w: %s: %s", rows.ErrRestoring, p.address, strings.TrimPrefix(e.Message, rows.ErrRestoring.Error()+": "))
+	case CodeElsewhere:
 		return p.elsewhere(errMoving)
 	}
 	return p.elsewhere(errors.New(e.Message))
 }
 
-func (p peer) elsewhere(err error) error { return &ElsewhereError{Owner: p.address, Err: err} }
+func (p peer) elsewhere(err error) error { return &rows.ElsewhereError{Owner: p.address, Err: err} }

@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 
 // tables lists the tables, with the partitions that are here.
 func (h *handler) tables(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, h.cluster.here.Tables())
+	writeJSON(w, http.StatusOK, h.cluster.Here.Tables())
 }
 
 // table answers for one table; rest is the escaped path behind /v1/tables/.
@@ -24,12 +24,12 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	escapedTable, escapedKey, hasKey := strings.Cut(rest, "/")
 	name, err := url.PathUnescape(escapedTable)
 	if err != nil {
-		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
+		writeProblem(w, Problem{Code: CodeBadRequest, Message: err.Error()})
 		return
 	}
-	if stores := h.cluster.topology.Stores(); !slices.Contains(stores, name) {
-		writeProblem(w, problem{
-			Code: codeNoSuchTable, Tables: stores,
+	if stores := h.cluster.Topology.Stores(); !slices.Contains(stores, name) {
+		writeProblem(w, Problem{
+			Code: CodeNoSuchTable, Tables: stores,
 			Message: fmt.Sprintf("there is no table %q, but %s", name, strings.Join(stores, ", ")),
 		})
 		return
@@ -46,7 +46,7 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 	switch {
 	case err != nil:
-		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
+		writeProblem(w, Problem{Code: CodeBadRequest, Message: err.Error()})
 	case q.key != nil && !h.answerRow(w, r, q):
 		h.answerRows(w, r, q)
 	case q.key != nil:
@@ -70,11 +70,11 @@ func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) 
 		h.cover(w, own)
 		raw, err = h.cluster.among(r.Context(), q.table, own, q.key)
 	case q.hop:
-		raw, err = h.cluster.here.Row(r.Context(), q.table, q.key)
+		raw, err = h.cluster.Here.Row(r.Context(), q.table, q.key)
 	case q.local:
 		raw, err = h.cluster.getHere(r.Context(), q.table, q.key)
 	default:
-		raw, err = h.cluster.get(r.Context(), q.table, q.key)
+		raw, err = h.cluster.Get(r.Context(), q.table, q.key)
 	}
 	switch {
 	case err != nil:
@@ -93,9 +93,9 @@ func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) 
 	key, value, err := h.text(q.table, raw)
 	switch {
 	case err != nil:
-		writeProblem(w, problem{Code: codeInternal, Message: err.Error()})
+		writeProblem(w, Problem{Code: CodeInternal, Message: err.Error()})
 	case raw.Value == nil:
-		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no key %q", q.table, key)})
+		writeProblem(w, Problem{Code: CodeNoSuchKey, Message: fmt.Sprintf("table %q has no key %q", q.table, key)})
 	default:
 		writeJSON(w, http.StatusOK, value)
 	}
@@ -127,7 +127,7 @@ func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question)
 		return
 	}
 	if len(found) == 0 && q.windows != nil && r.URL.Query().Get("from") == "" {
-		writeProblem(w, problem{Code: codeNoSuchKey, Message: fmt.Sprintf("table %q has no window of key %q there", q.table, *q.windows)})
+		writeProblem(w, Problem{Code: CodeNoSuchKey, Message: fmt.Sprintf("table %q has no window of key %q there", q.table, *q.windows)})
 		return
 	}
 	if next != nil {
@@ -182,10 +182,10 @@ func firstOf(rows iter.Seq2[topology.Raw, error], limit int) iter.Seq2[topology.
 func (h *handler) answerChanges(w http.ResponseWriter, r *http.Request, q question) {
 	h.cover(w, h.cluster.own(q.table))
 	if q.local {
-		h.stream(w, r, q, h.cluster.here.Changes(r.Context(), q.table))
+		h.stream(w, r, q, h.cluster.Here.Changes(r.Context(), q.table))
 		return
 	}
-	h.stream(w, r, q, h.cluster.watch(r.Context(), q.table))
+	h.stream(w, r, q, h.cluster.Watch(r.Context(), q.table))
 }
 
 // cover says which partitions an answer to another instance is about.
@@ -225,37 +225,37 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, q question, row
 	}
 }
 
-// A textRow is a row for people and their programs.
-type textRow struct {
-	Key       textKey         `json:"key"`
+// A Row is a row for people and their programs.
+type Row struct {
+	Key       Text            `json:"key"`
 	Value     json.RawMessage `json:"value,omitempty"`
 	Deleted   bool            `json:"deleted,omitempty"`
 	Partition int32           `json:"partition"`
 	Offset    int64           `json:"offset"`
 }
 
-// A textKey is a key's text, which may hold any bytes.
-type textKey string
+// A Text is a key's text, which may hold any bytes.
+type Text string
 
 // MarshalJSON returns a string that codec.Unquote reads back, byte for byte.
-func (k textKey) MarshalJSON() ([]byte, error) { return codec.Quote(string(k)), nil }
+func (k Text) MarshalJSON() ([]byte, error) { return codec.Quote(string(k)), nil }
 
 // UnmarshalJSON reads what MarshalJSON has written.
-func (k *textKey) UnmarshalJSON(quoted []byte) error {
+func (k *Text) UnmarshalJSON(quoted []byte) error {
 	text, err := codec.Unquote(quoted)
-	*k = textKey(text)
+	*k = Text(text)
 	return err
 }
 
-func (h *handler) line(table string, raw topology.Raw) (textRow, error) {
+func (h *handler) line(table string, raw topology.Raw) (Row, error) {
 	key, value, err := h.text(table, raw)
-	return textRow{Key: textKey(key), Value: value, Deleted: raw.Value == nil, Partition: raw.Partition, Offset: raw.Offset}, err
+	return Row{Key: Text(key), Value: value, Deleted: raw.Value == nil, Partition: raw.Partition, Offset: raw.Offset}, err
 }
 
 // text returns a row's key and value as a person writes them.
 func (h *handler) text(table string, raw topology.Raw) (key string, value json.RawMessage, err error) {
 	raw.Topic = table
-	key, value, err = h.cluster.topology.Format(raw)
+	key, value, err = h.cluster.Topology.Format(raw)
 	if err != nil {
 		return "", nil, fmt.Errorf("table %q: row %q of partition %d: %w", table, raw.Key, raw.Partition, err)
 	}

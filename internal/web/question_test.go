@@ -1,4 +1,4 @@
-package processor
+package web_test
 
 import (
 	"encoding/json"
@@ -13,6 +13,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
+	"github.com/tidemark-dev/tidemark/internal/web/webtest"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -20,7 +22,7 @@ import (
 func windowsTopology(t *testing.T) *topology.Topology {
 	t.Helper()
 	b := topology.NewBuilder("app")
-	topology.Count(topology.Window(topology.Consume(b, greetings), topology.Tumbling{Size: time.Hour}),
+	topology.Count(topology.Window(topology.Consume(b, webtest.Greetings), topology.Tumbling{Size: time.Hour}),
 		topology.Store[topology.Windowed[string], int64]{Name: "hourly"})
 	topo, err := b.Build()
 	if err != nil {
@@ -33,7 +35,7 @@ func windowsTopology(t *testing.T) *topology.Topology {
 func TestQuestionPairs(t *testing.T) {
 	h, handler := alone(t)
 	for _, key := range []string{"a1", "a2", "b1", "b2", "c1"} {
-		h.put(t, greeters.Name, key, `{"count":1}`)
+		h.Put(t, webtest.Greeters.Name, key, `{"count":1}`)
 	}
 	for query, want := range map[string]string{
 		"prefix=b&from=a":             "b1 b2",
@@ -69,7 +71,7 @@ func TestQuestionPairs(t *testing.T) {
 			body := text(t, r)
 			var keys []string
 			for line := range strings.Lines(body) {
-				var row textRow
+				var row web.Row
 				if err := json.Unmarshal([]byte(line), &row); err != nil {
 					t.Fatal(err)
 				}
@@ -91,8 +93,8 @@ func TestQuestionPairs(t *testing.T) {
 
 func TestQuestionWindows(t *testing.T) {
 	topo := windowsTopology(t)
-	h := newHeld(topo, 0, 1)
-	handler := newHandler(cluster{h, topo})
+	h := webtest.New(topo, 0, 1)
+	handler := web.NewHandler(web.Cluster{Here: h, Topology: topo})
 	at := func(hour int) time.Time { return time.Date(2026, 11, 25, hour, 0, 0, 0, time.UTC) }
 	for _, key := range []string{"a", "ab", "b"} {
 		for hour := 8; hour < 11; hour++ {
@@ -100,7 +102,7 @@ func TestQuestionWindows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.put(t, "hourly", string(w), fmt.Sprint(hour))
+			h.Put(t, "hourly", string(w), fmt.Sprint(hour))
 		}
 	}
 	// Keys that read as a key and its window: "a" at 7 ms, and "a" at 8 o'clock.
@@ -110,7 +112,7 @@ func TestQuestionWindows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.put(t, "hourly", string(w), value)
+		h.Put(t, "hourly", string(w), value)
 	}
 	putWindow("a:7", 8, "78")
 	putWindow("a:7", 9, "79")
@@ -153,7 +155,7 @@ func TestQuestionWindows(t *testing.T) {
 		body := text(t, r)
 		var values []string
 		for line := range strings.Lines(body) {
-			row := textRow{Value: json.RawMessage(strings.TrimSpace(line))} // one row's value
+			row := web.Row{Value: json.RawMessage(strings.TrimSpace(line))} // one row's value
 			if r.Header.Get("Content-Type") == "application/x-ndjson" {
 				if err := json.Unmarshal([]byte(line), &row); err != nil {
 					t.Fatal(err)
@@ -188,11 +190,11 @@ func TestHandlerAnyBytes(t *testing.T) {
 	h, handler := alone(t)
 	keys := []string{"a\nb", "a\x00", "x\xfb", "\xff", "\uFFFD", "x\uFFFD1", "x😀", `\`}
 	for _, key := range keys {
-		h.put(t, greeters.Name, key, `{"count":1}`)
+		h.Put(t, webtest.Greeters.Name, key, `{"count":1}`)
 	}
 	var got []string
 	for line := range strings.Lines(text(t, serve(handler, "/v1/tables/greeters"))) {
-		var row textRow
+		var row web.Row
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			t.Fatal(err)
 		}
@@ -211,9 +213,8 @@ func TestHandlerAnyBytes(t *testing.T) {
 }
 
 func TestHandlerHosts(t *testing.T) {
-	_, plain := alone(t)
-	h := plain.(*handler)
-	h.hosts = []string{"instance-1.example", "proxy.example"}
+	topo := webtest.Topology(t)
+	h := web.NewHandler(web.Cluster{Here: webtest.New(topo, 0, 1), Topology: topo}, "instance-1.example", "proxy.example")
 	for host, want := range map[string]int{
 		"": 200, "localhost": 200, "LOCALHOST:1": 200, "localhost.:1": 200, "127.0.0.1:9610": 200, "[::1]:9610": 200, "[fe80::1%eth0]:1": 200,
 		"192.168.1.5:80": 200, "instance-1.example:9610": 200, "Proxy.example": 200,

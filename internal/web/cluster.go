@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"context"
@@ -13,17 +13,17 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// An instance is what is served and queried: one instance of an application.
-type instance interface {
+// An Instance is what is served and queried: one instance of an application.
+type Instance interface {
 	Status() any // as JSON
-	Health() health
-	Tables() []table // by name
-	Metrics() []metric
+	Health() Health
+	Tables() []Table // by name
+	Metrics() []Metric
 
 	// Row returns a committed row of this instance's partitions. Its Position is the
 	// changelog partition of the key and the offset before which all changes are in the
 	// answer; its Value is nil if that partition has no such row. Errors wrap
-	// ErrRestoring, or are an *ElsewhereError with the owner's address.
+	// rows.ErrRestoring, or are an *rows.ElsewhereError with the owner's address.
 	Row(ctx context.Context, table string, key []byte) (topology.Raw, error)
 	// Rows yields this instance's committed rows with from <= key < to by key. A nil to
 	// has no end.
@@ -32,7 +32,7 @@ type instance interface {
 	// the instance loses a partition. A nil Value is a deleted row.
 	Changes(ctx context.Context, table string) iter.Seq2[topology.Raw, error]
 	// Owners returns the addresses that the instances advertise, by partition of the
-	// table; "" where none is advertised, nobody where no instance has it.
+	// table; "" where none is advertised, Nobody where no instance has it.
 	Owners(ctx context.Context, table string) ([]string, error)
 	// Strays tells whether a row of the table can be in any partition.
 	Strays(ctx context.Context, table string) (bool, error)
@@ -41,8 +41,11 @@ type instance interface {
 	Anywhere(ctx context.Context, table string, key []byte) (topology.Raw, error)
 }
 
-// A health says in short how an instance is.
-type health struct {
+// Nobody owns a partition that is being handed over.
+const Nobody = "nobody"
+
+// A Health says in short how an instance is.
+type Health struct {
 	State   string         // as the status says it
 	Ready   bool           // every partition that the instance has is up to date
 	Ended   bool           // it has stopped or failed
@@ -51,8 +54,8 @@ type health struct {
 	Waiting []waiting.Wait // what the instance waits for
 }
 
-// A table is one of the topology's, and what of it is at the instance.
-type table struct {
+// A Table is one of the topology's, and what of it is at the instance.
+type Table struct {
 	Name       string  `json:"table"`
 	Topic      string  `json:"topic"` // the changelog
 	State      string  `json:"state"`
@@ -60,17 +63,17 @@ type table struct {
 	Restore    int64   `json:"restore"`    // changelog offsets still to read
 }
 
-// A cluster reads the rows of every instance: its own directly, those of others
+// A Cluster reads the rows of every instance: its own directly, those of others
 // over HTTP.
-type cluster struct {
-	here     instance
-	topology *topology.Topology
+type Cluster struct {
+	Here     Instance
+	Topology *topology.Topology
 }
 
-// get returns a row, with a nil value if there is none.
-func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	r, err := c.here.Row(ctx, store, key)
-	if e, ok := errors.AsType[*ElsewhereError](err); ok && e.Owner != "" {
+// Get returns a row, with a nil value if there is none.
+func (c Cluster) Get(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	r, err := c.Here.Row(ctx, store, key)
+	if e, ok := errors.AsType[*rows.ElsewhereError](err); ok && e.Owner != "" {
 		r, err = c.peer(e.Owner, store).row(ctx, key)
 	}
 	if err != nil || r.Value != nil {
@@ -81,8 +84,8 @@ func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Ra
 }
 
 // getHere is get for this instance only.
-func (c cluster) getHere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	r, err := c.here.Row(ctx, store, key)
+func (c Cluster) getHere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	r, err := c.Here.Row(ctx, store, key)
 	if err != nil || r.Value != nil {
 		return r, err
 	}
@@ -90,9 +93,9 @@ func (c cluster) getHere(ctx context.Context, store string, key []byte) (topolog
 	return c.findHere(ctx, store, r)
 }
 
-// all yields the rows with from <= key < to, instance by instance. A nil to has no
+// All yields the rows with from <= key < to, instance by instance. A nil to has no
 // end.
-func (c cluster) all(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
+func (c Cluster) All(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		own, others, err := c.shares(ctx, store)
 		if err != nil {
@@ -117,7 +120,7 @@ func (c cluster) all(ctx context.Context, store string, from, to []byte) iter.Se
 // ordered yields the first rows with from <= key < to by key, whichever instance
 // they are at: at least as many as limit, if there are. It holds no more than what
 // each instance is about to yield.
-func (c cluster) ordered(ctx context.Context, store string, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
+func (c Cluster) ordered(ctx context.Context, store string, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		own, others, err := c.shares(ctx, store)
 		if err != nil {
@@ -135,12 +138,12 @@ func (c cluster) ordered(ctx context.Context, store string, from, to []byte, lim
 // local yields the rows of this instance by key, and an error if its partitions are
 // not, or no longer, those that are expected. It is looked at the first row, with
 // which it is decided whose rows come, and at the end.
-func (c cluster) local(ctx context.Context, store string, own []int32, from, to []byte) iter.Seq2[topology.Raw, error] {
+func (c Cluster) local(ctx context.Context, store string, own []int32, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		moved := func() bool { return !slices.Equal(c.own(store), own) }
-		moving := fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store)
+		moving := fmt.Errorf("%w: partitions of %q are moving", rows.ErrRestoring, store)
 		first := true
-		for r, err := range c.here.Rows(ctx, store, from, to) {
+		for r, err := range c.Here.Rows(ctx, store, from, to) {
 			if first && err == nil && moved() {
 				r, err = topology.Raw{}, moving
 			}
@@ -154,8 +157,8 @@ func (c cluster) local(ctx context.Context, store string, own []int32, from, to 
 	}
 }
 
-// watch yields every row and then every change, until ctx is done.
-func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
+// Watch yields every row and then every change, until ctx is done.
+func (c Cluster) Watch(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		_, others, err := c.shares(ctx, store)
 		if err != nil {
@@ -163,11 +166,11 @@ func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw
 			return
 		}
 		if len(others) == 0 {
-			c.here.Changes(ctx, store)(yield)
+			c.Here.Changes(ctx, store)(yield)
 			return
 		}
 		rows.AsTheyCome(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
-			parts := []iter.Seq2[topology.Raw, error]{c.here.Changes(ctx, store)}
+			parts := []iter.Seq2[topology.Raw, error]{c.Here.Changes(ctx, store)}
 			for address, partitions := range others {
 				parts = append(parts, c.peer(address, store).changes(ctx, partitions))
 			}
@@ -178,8 +181,8 @@ func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw
 
 // shares returns this instance's partitions of a store's table, and those of
 // the others by their address.
-func (c cluster) shares(ctx context.Context, store string) (own []int32, others map[string][]int32, err error) {
-	owners, err := c.here.Owners(ctx, store)
+func (c Cluster) shares(ctx context.Context, store string) (own []int32, others map[string][]int32, err error) {
+	owners, err := c.Here.Owners(ctx, store)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,10 +190,10 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 	for i, address := range owners {
 		switch partition := int32(i); {
 		case slices.Contains(own, partition):
-		case address == nobody, address == "" && !c.here.Health().Ready:
-			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", ErrRestoring, i)
+		case address == Nobody, address == "" && !c.Here.Health().Ready:
+			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", rows.ErrRestoring, i)
 		case address == "":
-			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: is Advertise set on every instance?", i)}
+			return nil, nil, &rows.ElsewhereError{Err: fmt.Errorf("partition %d: is Advertise set on every instance?", i)}
 		default:
 			others[address] = append(others[address], partition)
 		}
@@ -199,19 +202,19 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 }
 
 // table returns a table, and what of it is at this instance.
-func (c cluster) table(name string) table {
-	for _, t := range c.here.Tables() {
+func (c Cluster) table(name string) Table {
+	for _, t := range c.Here.Tables() {
 		if t.Name == name {
 			return t
 		}
 	}
-	return table{}
+	return Table{}
 }
 
 // own returns the partitions of a table that are at this instance, sorted.
-func (c cluster) own(name string) []int32 { return c.table(name).Partitions }
+func (c Cluster) own(name string) []int32 { return c.table(name).Partitions }
 
 // peer returns another instance, asked about a store.
-func (c cluster) peer(address, store string) peer {
+func (c Cluster) peer(address, store string) peer {
 	return peer{address: address, store: store, table: c.table(store).Topic}
 }

@@ -1,4 +1,4 @@
-package processor
+package web_test
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
+	"github.com/tidemark-dev/tidemark/internal/web/webtest"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -39,26 +41,26 @@ func text(t *testing.T, r *http.Response) string {
 	return string(body)
 }
 
-func refusal(t *testing.T, r *http.Response) problem {
+func refusal(t *testing.T, r *http.Response) web.Problem {
 	t.Helper()
-	var p problem
+	var p web.Problem
 	if err := json.Unmarshal([]byte(text(t, r)), &p); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func alone(t *testing.T) (*held, http.Handler) {
+func alone(t *testing.T) (*webtest.Instance, http.Handler) {
 	t.Helper()
-	topo := queryTopology(t)
-	h := newHeld(topo, 0, 1)
-	return h, newHandler(cluster{h, topo})
+	topo := webtest.Topology(t)
+	h := webtest.New(topo, 0, 1)
+	return h, web.NewHandler(web.Cluster{Here: h, Topology: topo})
 }
 
 func TestHandlerGet(t *testing.T) {
 	h, handler := alone(t)
 	for i, key := range []string{"plain", "a/b", "a//b", "a:b", "..", ".", "", "ü 日本", "50%", "a?b&c=d", "a+b"} {
-		h.put(t, greeters.Name, key, fmt.Sprintf(`{"count":%d}`, i))
+		h.Put(t, webtest.Greeters.Name, key, fmt.Sprintf(`{"count":%d}`, i))
 		for _, path := range []string{
 			"/v1/tables/greeters/" + url.PathEscape(key),
 			"/v1/tables/greeters/" + strings.ReplaceAll(url.PathEscape(key), "%2F", "/"),
@@ -71,12 +73,12 @@ func TestHandlerGet(t *testing.T) {
 			if got := r.Header.Get("Tidemark-Offset"); got != fmt.Sprint(i) {
 				t.Errorf("%s: offset %s, want %d", path, got, i)
 			}
-			if want := fmt.Sprint(h.partition([]byte(key))); r.Header.Get("Tidemark-Partition") != want {
+			if want := fmt.Sprint(h.Partition([]byte(key))); r.Header.Get("Tidemark-Partition") != want {
 				t.Errorf("%s: partition %s, want %s", path, r.Header.Get("Tidemark-Partition"), want)
 			}
 		}
 	}
-	h.put(t, numerals.Name, "7", "seven")
+	h.Put(t, webtest.Numerals.Name, "7", "seven")
 	if got := text(t, serve(handler, "/v1/tables/numerals/7")); got != "\"seven\"\n" {
 		t.Errorf("numerals: got %s", got)
 	}
@@ -88,23 +90,23 @@ func TestHandlerRefuses(t *testing.T) {
 		path, code string
 		status     int
 	}{
-		{"/v1/tables/greeters/nobody", codeNoSuchKey, 404},
-		{"/v1/tables/strangers/nobody", codeNoSuchTable, 404},
-		{"/v1/tables/strangers", codeNoSuchTable, 404},
-		{"/v1/tables/numerals/seven", codeBadRequest, 400},
-		{"/v1/tables/numerals?prefix=seven", codeBadRequest, 400},
-		{"/v1/tables/greeters?limit=0", codeBadRequest, 400},
-		{"/v1/tables/greeters?limit=10001", codeBadRequest, 400},
-		{"/v1/tables/greeters?limt=5", codeBadRequest, 400},
-		{"/v1/tables/greeters?local=perhaps", codeBadRequest, 400},
-		{"/v2", codeNoSuchPage, 404},
+		{"/v1/tables/greeters/nobody", web.CodeNoSuchKey, 404},
+		{"/v1/tables/strangers/nobody", web.CodeNoSuchTable, 404},
+		{"/v1/tables/strangers", web.CodeNoSuchTable, 404},
+		{"/v1/tables/numerals/seven", web.CodeBadRequest, 400},
+		{"/v1/tables/numerals?prefix=seven", web.CodeBadRequest, 400},
+		{"/v1/tables/greeters?limit=0", web.CodeBadRequest, 400},
+		{"/v1/tables/greeters?limit=10001", web.CodeBadRequest, 400},
+		{"/v1/tables/greeters?limt=5", web.CodeBadRequest, 400},
+		{"/v1/tables/greeters?local=perhaps", web.CodeBadRequest, 400},
+		{"/v2", web.CodeNoSuchPage, 404},
 	} {
 		r := serve(handler, c.path)
 		p := refusal(t, r)
 		if r.StatusCode != c.status || p.Code != c.code || p.Message == "" || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: got %d %+v, want %d %s", c.path, r.StatusCode, p, c.status, c.code)
 		}
-		if c.code == codeNoSuchTable && len(p.Tables) != 2 {
+		if c.code == web.CodeNoSuchTable && len(p.Tables) != 2 {
 			t.Errorf("%s: names %v, want both tables", c.path, p.Tables)
 		}
 	}
@@ -113,18 +115,18 @@ func TestHandlerRefuses(t *testing.T) {
 		post := httptest.NewRequest(http.MethodPost, path, nil)
 		post.Host = "localhost"
 		handler.ServeHTTP(w, post)
-		if p := refusal(t, w.Result()); w.Code != 405 || p.Code != codeMethod || w.Header().Get("Allow") != "GET, HEAD" {
+		if p := refusal(t, w.Result()); w.Code != 405 || p.Code != web.CodeMethod || w.Header().Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: got %d %+v", path, w.Code, p)
 		}
 	}
 }
 
 func TestHandlerElsewhere(t *testing.T) {
-	topo, first, second := pair(t)
-	handler := newHandler(cluster{first, topo})
+	topo, first, second := webtest.Pair(t)
+	handler := web.NewHandler(web.Cluster{Here: first, Topology: topo})
 	key := "k0"
 	for i := range 8 {
-		if k := fmt.Sprintf("k%d", i); first.partition([]byte(k)) == 1 {
+		if k := fmt.Sprintf("k%d", i); first.Partition([]byte(k)) == 1 {
 			key = k
 		}
 	}
@@ -136,35 +138,35 @@ func TestHandlerElsewhere(t *testing.T) {
 		t.Errorf("a missing key: got %d %s", r.StatusCode, text(t, r))
 	}
 	for _, r := range []*http.Response{serve(handler, path+"?local=1"), serve(handler, "/v1/tables/greeters?key="+key, "Tidemark-Hop", "1")} {
-		if p := refusal(t, r); r.StatusCode != 421 || p.Code != codeElsewhere || p.Owner != first.owner[1] || r.Header.Get("Tidemark-Owner") != p.Owner {
+		if p := refusal(t, r); r.StatusCode != 421 || p.Code != web.CodeElsewhere || p.Owner != first.Owner[1] || r.Header.Get("Tidemark-Owner") != p.Owner {
 			t.Errorf("asked on: got %d %+v", r.StatusCode, p)
 		}
 	}
-	second.restoring = 5
-	if r := serve(handler, path); r.StatusCode != 503 || refusal(t, r).Code != codeRestoring {
+	second.Restoring = 5
+	if r := serve(handler, path); r.StatusCode != 503 || refusal(t, r).Code != web.CodeRestoring {
 		t.Errorf("the owner restores: got %d", r.StatusCode)
 	}
-	first.owner[1] = "localhost:1"
+	first.Owner[1] = "localhost:1"
 	if r := serve(handler, path); r.StatusCode != 421 {
 		t.Errorf("the owner is out of reach: got %d", r.StatusCode)
 	}
 	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 421 {
 		t.Errorf("rows, with an owner out of reach: got %d", r.StatusCode)
 	}
-	_, third, _ := pair(t) // it has partition 0 only
-	wrong := httptest.NewServer(newHandler(cluster{third, topo}))
+	_, third, _ := webtest.Pair(t) // it has partition 0 only
+	wrong := httptest.NewServer(web.NewHandler(web.Cluster{Here: third, Topology: topo}))
 	defer wrong.Close()
-	first.owner[1] = strings.TrimPrefix(wrong.URL, "http://")
+	first.Owner[1] = strings.TrimPrefix(wrong.URL, "http://")
 	for _, asked := range []string{path, "/v1/tables/greeters"} {
 		if r := serve(handler, asked); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
 			t.Errorf("%s, while a partition moves: got %d %s", asked, r.StatusCode, text(t, r))
 		}
 	}
-	first.owner[1] = nobody // while it is handed over
-	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 503 || refusal(t, r).Code != codeRestoring {
+	first.Owner[1] = web.Nobody // while it is handed over
+	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 503 || refusal(t, r).Code != web.CodeRestoring {
 		t.Errorf("rows, while a partition is handed over: got %d", r.StatusCode)
 	}
-	first.owner[1] = "" // its owner advertises nothing
+	first.Owner[1] = "" // its owner advertises nothing
 	if r := serve(handler, "/v1/tables/greeters"); r.StatusCode != 421 || !strings.Contains(refusal(t, r).Message, "is Advertise set") {
 		t.Errorf("rows of an instance that advertises nothing: got %d", r.StatusCode)
 	}
@@ -172,7 +174,7 @@ func TestHandlerElsewhere(t *testing.T) {
 
 func TestHandlerRestoring(t *testing.T) {
 	h, handler := alone(t)
-	h.state, h.restoring = Restoring, 7
+	h.State, h.Restoring = "restoring", 7
 	for _, path := range []string{"/v1/tables/greeters/k", "/v1/tables/greeters", "/v1/tables/greeters?watch=1", "/readyz"} {
 		r := serve(handler, path)
 		p := refusal(t, r)
@@ -183,15 +185,15 @@ func TestHandlerRestoring(t *testing.T) {
 	if r := serve(handler, "/livez"); r.StatusCode != 200 {
 		t.Errorf("/livez: %d", r.StatusCode)
 	}
-	h.state = Failed
+	h.State = "failed"
 	if r := serve(handler, "/livez"); r.StatusCode != 503 {
 		t.Errorf("/livez of a failed instance: %d", r.StatusCode)
 	}
 }
 
 func TestHandlerScan(t *testing.T) {
-	topo, first, _ := pair(t)
-	handler := newHandler(cluster{first, topo})
+	topo, first, _ := webtest.Pair(t)
+	handler := web.NewHandler(web.Cluster{Here: first, Topology: topo})
 	keys := func(query string) (found []string, next string) {
 		t.Helper()
 		r := serve(handler, "/v1/tables/greeters"+query)
@@ -200,7 +202,7 @@ func TestHandlerScan(t *testing.T) {
 			t.Fatalf("%s: %d %s", query, r.StatusCode, body)
 		}
 		for line := range strings.Lines(body) {
-			var row textRow
+			var row web.Row
 			if err := json.Unmarshal([]byte(line), &row); err != nil {
 				t.Fatal(err)
 			}
@@ -238,8 +240,8 @@ func TestHandlerScan(t *testing.T) {
 
 func TestHandlerWatch(t *testing.T) {
 	h, handler := alone(t)
-	h.put(t, greeters.Name, "k0", `{"count":0}`)
-	h.next[greeters.Name] = make(chan topology.Raw)
+	h.Put(t, webtest.Greeters.Name, "k0", `{"count":0}`)
+	h.Next[webtest.Greeters.Name] = make(chan topology.Raw)
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -260,10 +262,10 @@ func TestHandlerWatch(t *testing.T) {
 			t.Fatalf("got %q, %v, want %q", lines.Text(), lines.Err(), line)
 		}
 	}
-	want(`{"key":"k0","value":{"count":0},"partition":` + fmt.Sprint(h.partition([]byte("k0"))) + `,"offset":0}`)
-	h.next[greeters.Name] <- topology.Raw{Key: []byte("k0"), Position: topology.Position{Partition: 1, Offset: 5}}
+	want(`{"key":"k0","value":{"count":0},"partition":` + fmt.Sprint(h.Partition([]byte("k0"))) + `,"offset":0}`)
+	h.Next[webtest.Greeters.Name] <- topology.Raw{Key: []byte("k0"), Position: topology.Position{Partition: 1, Offset: 5}}
 	want(`{"key":"k0","deleted":true,"partition":1,"offset":5}`)
-	close(h.next[greeters.Name]) // the processor stops
+	close(h.Next[webtest.Greeters.Name]) // the processor stops
 	if lines.Scan() {
 		t.Errorf("got %q behind the end", lines.Text())
 	}
@@ -272,10 +274,10 @@ func TestHandlerWatch(t *testing.T) {
 // A watch of an empty table says that it has begun.
 func TestHandlerWatchEmpty(t *testing.T) {
 	h, handler := alone(t)
-	h.next[greeters.Name] = make(chan topology.Raw)
+	h.Next[webtest.Greeters.Name] = make(chan topology.Raw)
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	defer close(h.next[greeters.Name])
+	defer close(h.Next[webtest.Greeters.Name])
 	r, err := http.Get(server.URL + "/v1/tables/greeters?watch=1")
 	if err != nil {
 		t.Fatal(err)
@@ -300,16 +302,6 @@ func TestHandlerPages(t *testing.T) {
 		r := serve(handler, path)
 		if body := text(t, r); r.StatusCode != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: got %d %s, want %s in it", path, r.StatusCode, body, want)
-		}
-	}
-}
-
-func TestMetricsSayWhyRecordsAreDropped(t *testing.T) {
-	var text strings.Builder
-	writeMetrics(&text, Status{Counts: Counts{Dropped: 6, DroppedNoKey: 1, DroppedNoValue: 2, DroppedLate: 3}}.metrics())
-	for _, want := range []string{`{reason="no_key"} 1`, `{reason="no_value"} 2`, `{reason="late"} 3`} {
-		if !strings.Contains(text.String(), "tidemark_dropped_total"+want+"\n") {
-			t.Errorf("no %s in %s", want, &text)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package processor
+package web_test
 
 import (
 	"bufio"
@@ -16,13 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/web"
+	"github.com/tidemark-dev/tidemark/internal/web/webtest"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A heap of rows is an instance with many large rows, which it makes as they are
 // asked for.
 type heap struct {
-	*held
+	*webtest.Instance
 	n, size int
 	peak    func() // told before each row
 	ended   chan struct{}
@@ -31,9 +33,9 @@ type heap struct {
 func (h heap) Rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		for i := range h.n {
-			r, err := h.topology.Parse(store, fmt.Sprint(i), nil)
-			r.Partition = h.partition(r.Key)
-			if err == nil && (string(r.Key) < string(from) || to != nil && string(r.Key) >= string(to) || r.Partition != h.own[0]) {
+			r, err := h.Topology.Parse(store, fmt.Sprint(i), nil)
+			r.Partition = h.Partition(r.Key)
+			if err == nil && (string(r.Key) < string(from) || to != nil && string(r.Key) >= string(to) || r.Partition != h.Own[0]) {
 				continue
 			}
 			h.peak()
@@ -60,7 +62,7 @@ func (h heap) Changes(ctx context.Context, store string) iter.Seq2[topology.Raw,
 // Rows of any size are told in answers of some megabytes, by key, each once, from
 // whichever instance they are; no instance gathers more than an answer.
 func TestHandlerLargeRows(t *testing.T) {
-	topo := queryTopology(t)
+	topo := webtest.Topology(t)
 	const n, size = 200, 1 << 20
 	var most uint64
 	peak := func() { // of one goroutine at a time: the parts take turns
@@ -69,11 +71,11 @@ func TestHandlerLargeRows(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		most = max(most, m.HeapAlloc)
 	}
-	first, second := newHeld(topo, 0), newHeld(topo, 1)
-	server := httptest.NewServer(newHandler(cluster{heap{second, n, size, func() {}, nil}, topo}))
+	first, second := webtest.New(topo, 0), webtest.New(topo, 1)
+	server := httptest.NewServer(web.NewHandler(web.Cluster{Here: heap{second, n, size, func() {}, nil}, Topology: topo}))
 	defer server.Close()
-	first.owner[1] = strings.TrimPrefix(server.URL, "http://")
-	handler := httptest.NewServer(newHandler(cluster{heap{first, n, size, peak, nil}, topo}))
+	first.Owner[1] = strings.TrimPrefix(server.URL, "http://")
+	handler := httptest.NewServer(web.NewHandler(web.Cluster{Here: heap{first, n, size, peak, nil}, Topology: topo}))
 	defer handler.Close()
 
 	from, answers := "", 0
@@ -85,7 +87,7 @@ func TestHandlerLargeRows(t *testing.T) {
 		rows := json.NewDecoder(r.Body)
 		before := i
 		for ; ; i++ {
-			var row textRow
+			var row web.Row
 			if err := rows.Decode(&row); err == io.EOF {
 				break
 			} else if err != nil {
@@ -96,7 +98,7 @@ func TestHandlerLargeRows(t *testing.T) {
 			}
 		}
 		r.Body.Close()
-		if i == before || i-before > answerSize/size+1 {
+		if i == before || i-before > web.AnswerSize/size+1 {
 			t.Fatalf("an answer of %d rows", i-before)
 		}
 		if from = r.Header.Get("Tidemark-Next"); (from == "") != (i == n) {
@@ -104,16 +106,16 @@ func TestHandlerLargeRows(t *testing.T) {
 		}
 	}
 	if t.Logf("%d answers, at most %d MiB", answers, most>>20); most > 64<<20 {
-		t.Errorf("%d MiB are held for answers of %d MiB", most>>20, answerSize>>20)
+		t.Errorf("%d MiB are held for answers of %d MiB", most>>20, web.AnswerSize>>20)
 	}
 }
 
 // A client that does not read its answer holds a watch for some time only.
 func TestHandlerSlowReader(t *testing.T) {
-	topo := queryTopology(t)
-	h := heap{newHeld(topo, 0), 1000, 1 << 20, func() {}, make(chan struct{})}
-	handler := newHandler(cluster{h, topo})
-	handler.slow = 300 * time.Millisecond
+	topo := webtest.Topology(t)
+	h := heap{webtest.New(topo, 0), 1000, 1 << 20, func() {}, make(chan struct{})}
+	handler := web.NewHandler(web.Cluster{Here: h, Topology: topo})
+	web.SetSlow(handler, 300*time.Millisecond)
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -132,10 +134,11 @@ func TestHandlerSlowReader(t *testing.T) {
 // A client that reads slowly, but reads, gets everything; so does the next request of
 // its connection, after its predecessor's deadline.
 func TestHandlerPatientReader(t *testing.T) {
-	topo := queryTopology(t)
-	h := heap{newHeld(topo, 0, 1), 6, 6 << 20, func() {}, nil}
-	handler := newHandler(cluster{h, topo})
-	handler.slow = 500 * time.Millisecond
+	topo := webtest.Topology(t)
+	h := heap{webtest.New(topo, 0, 1), 6, 6 << 20, func() {}, nil}
+	handler := web.NewHandler(web.Cluster{Here: h, Topology: topo})
+	const slow = 500 * time.Millisecond
+	web.SetSlow(handler, slow)
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -162,10 +165,10 @@ func TestHandlerPatientReader(t *testing.T) {
 			<-time.After(pause) // the client's own slowness
 		}
 	}
-	if got := ask("/v1/tables/numerals?local=1", 150*time.Millisecond); got < answerSize {
+	if got := ask("/v1/tables/numerals?local=1", 150*time.Millisecond); got < web.AnswerSize {
 		t.Errorf("got %d bytes", got)
 	}
-	<-time.After(2 * handler.slow) // idle beyond the deadline
+	<-time.After(2 * slow) // idle beyond the deadline
 	if got := ask("/livez", 0); got == 0 {
 		t.Error("no second answer")
 	}
@@ -207,7 +210,7 @@ func TestHandlerRefusesBodies(t *testing.T) {
 // A watch in which nothing happens outlives its server's WriteTimeout.
 func TestHandlerIdleWatch(t *testing.T) {
 	h, handler := alone(t)
-	h.next[greeters.Name] = make(chan topology.Raw)
+	h.Next[webtest.Greeters.Name] = make(chan topology.Raw)
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.WriteTimeout, server.Config.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
 	server.Start()
@@ -218,9 +221,9 @@ func TestHandlerIdleWatch(t *testing.T) {
 	}
 	defer r.Body.Close()
 	<-time.After(3 * server.Config.WriteTimeout) // nothing happens
-	h.next[greeters.Name] <- topology.Raw{Key: []byte("k0"), Position: topology.Position{Partition: 1, Offset: 5}}
+	h.Next[webtest.Greeters.Name] <- topology.Raw{Key: []byte("k0"), Position: topology.Position{Partition: 1, Offset: 5}}
 	if line, err := bufio.NewReader(r.Body).ReadString('\n'); err != nil || !strings.Contains(line, `"deleted":true`) {
 		t.Errorf("got %q, %v", line, err)
 	}
-	close(h.next[greeters.Name])
+	close(h.Next[webtest.Greeters.Name])
 }

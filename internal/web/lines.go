@@ -1,4 +1,4 @@
-package processor
+package web
 
 import (
 	"encoding/json"
@@ -49,7 +49,7 @@ func (l *lines) write(line any, flush bool) bool {
 }
 
 // fail ends the answer with a problem; last is its line, if it is one.
-func (l *lines) fail(p problem, last any) {
+func (l *lines) fail(p Problem, last any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.started {
