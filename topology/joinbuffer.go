@@ -56,7 +56,7 @@ func keepBuffers[K any](b *Builder, n *node, w Within, kind joinKind, keys codec
 
 // keepBuffer makes a step keep rows for itself, in order.
 func (b *Builder) keepBuffer(n *node, name string) *kept {
-	s := &kept{name: name, of: n.name, ordered: true}
+	s := &kept{name: name, of: n.name, place: n.place, ordered: true}
 	n.stores = append(n.stores, s)
 	if err := checkName("store", name); err != nil {
 		b.wrong("%s: %w", n.name, err)
