@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // A Task runs one partition of a group. It does no I/O but reading rows: the
@@ -97,7 +99,7 @@ type Output struct {
 // the partition has left, "" for the first. The policies are the application's,
 // for topics that say nothing.
 func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks string, application Policies) (*Task, error) {
-	restored, err := parseClocks(clocks)
+	restored, err := wire.ParseClocks(clocks)
 	if err != nil {
 		return nil, err
 	}
