@@ -21,8 +21,8 @@ check: ## what every change has to pass: vet, lint and test
 test: ## everything that needs no server, under the race detector; most of its time is waiting
 	go test -race -parallel 8 ./...
 
-integration: ## the scenarios, the acceptance, the shop, the sink's suite and goka's view on real servers
-	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./sinks ./internal/proof/orders ./docs
+integration: ## the scenarios, the acceptance, the sizes, the shop, the sink's suite and goka's view on real servers
+	go test -race -count=1 -p 1 -run 'Integration|Redis' ./processor ./internal/kafka ./sinks ./internal/proof/orders ./docs
 
 crash: ## kills everything at random for ten minutes and compares every key; again on three brokers; every damage to a state directory
 	TIDEMARK_DAMAGE=all go test -count=1 -run 'TestDamageEverywhere|TestCombinations' ./internal/store ./processor

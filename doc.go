@@ -11,7 +11,7 @@
 //	func build() (*topology.Topology, error) {
 //		b := topology.NewBuilder("clicks")
 //		table := topology.Count(topology.Consume(b, clicks), counts)
-//		topology.Sync(table, &sinks.Redis{Addr: "localhost:6379"})
+//		topology.Sync(table, &redis.Sink{Addr: "localhost:6379"})
 //		return b.Build()
 //	}
 //

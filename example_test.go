@@ -9,7 +9,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/cmd"
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )
@@ -22,7 +22,7 @@ var (
 func build() (*topology.Topology, error) {
 	b := topology.NewBuilder("clicks")
 	table := topology.Count(topology.Consume(b, clicks), counts)
-	topology.Sync(table, &sinks.Redis{Addr: "localhost:6379"})
+	topology.Sync(table, &redis.Sink{Addr: "localhost:6379"})
 	return b.Build()
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -33,6 +33,6 @@ func readme(b *topology.Builder) {
 	placed := topology.Consume(b, orders)
 	own := topology.Repartition(topology.SelectKey(placed, byCustomer), ordersByCustomer)
 	hours := topology.Window(own, topology.Tumbling{Size: time.Hour, Grace: 5 * time.Minute})
-	topology.Sync(topology.Count(hours, hourly), &sinks.Redis{Addr: *address})
+	topology.Sync(topology.Count(hours, hourly), &redis.Sink{Addr: *address})
 	topology.Publish(topology.Join(own, people, topology.Left(write)), letters)
 }

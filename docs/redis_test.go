@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -20,7 +20,7 @@ func byDay(key []byte) (string, error) {
 }
 
 func ownNames(hours topology.Stream[topology.Windowed[string], Order]) {
-	topology.Sync(topology.Count(hours, hourly), &sinks.Redis{
+	topology.Sync(topology.Count(hours, hourly), &redis.Sink{
 		Addr:     *address,
 		Category: "orders",
 		Key:      byDay, // orders:2026-11-25:customer-1:08

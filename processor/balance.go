@@ -21,7 +21,6 @@ type balancer struct {
 	sticky
 	member     *member
 	joining    atomic.Bool // a JoinGroup is under way: the broker may count a new generation already
-	settled    bell        // joining is over
 	generation atomic.Int32
 	verdict    atomic.Pointer[string] // why the application is to stop, if it is
 
@@ -59,9 +58,9 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	}
 	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
-		s.gate.Lock()
+		s.transactions.gate.Lock()
 		b.joining.Store(true)
-		s.gate.Unlock()
+		s.transactions.gate.Unlock()
 		own.Owner = s.owner()
 	}
 	b.awaited()
@@ -76,7 +75,7 @@ func (b *balancer) what() string { return b.member.String() + " to share its par
 
 // awaited says that the member waits for its share.
 func (b *balancer) awaited() {
-	b.member.waits.expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
+	b.member.waits.Expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
 }
 
 // An assignment is what the leader tells a member beside its partitions.
@@ -203,8 +202,8 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	}
 	s.assigned(a.Topics)
 	b.joining.Store(false)
-	b.settled.ring()
-	b.member.waits.clear(b.what(), "")
+	s.transactions.wake() // for what had to wait
+	b.member.waits.Clear(b.what(), "")
 	b.member.update()
 }
 

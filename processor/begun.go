@@ -55,8 +55,8 @@ func (t *task) checkBegun() error {
 func (t *task) freshInputs() map[string][]int32 {
 	fresh := map[string][]int32{}
 	for _, in := range t.inputs {
-		if !slices.Contains(t.legacy.begun, in.topic) {
-			fresh[in.topic] = []int32{t.partition}
+		if !slices.Contains(t.legacy.begun, in.Topic()) {
+			fresh[in.Topic()] = []int32{t.partition}
 		}
 	}
 	return fresh

@@ -8,12 +8,23 @@ import (
 	"strings"
 
 	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/inputs"
 )
 
 // ConsumeClaim gives a claim to the task of its partition, and has it back when
-// the task has ended. The first of a task's claims runs it.
+// the task has ended. The first of a task's claims runs it. sarama is not to fetch:
+// it says only whose the partition is.
 func (s *session) ConsumeClaim(_ sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	s.claimer.Pause(map[string][]int32{claim.Topic(): {claim.Partition()}})
 	t, first := s.claimed(claim)
+	if t != nil {
+		go func() {
+			for range claim.Messages() { // of a fetch before the pause, until sarama ends the claim
+			}
+			t.unclaim()
+		}()
+	}
 	switch {
 	case t == nil: // revoked meanwhile
 	case first:
@@ -49,9 +60,9 @@ func (s *session) claimed(claim sarama.ConsumerGroupClaim) (t *task, first bool)
 		s.fail(&staleError{fmt.Errorf("topic %q has grown: its partition %d goes with those that are processed already", claim.Topic(), p)})
 		return nil, false
 	}
-	t.inputs = append(t.inputs, newInput(claim))
+	t.inputs = append(t.inputs, inputs.New(claim.Topic(), p, claim.InitialOffset(), t.news))
 	if len(t.inputs) == s.shares[p] {
-		slices.SortFunc(t.inputs, func(a, b *input) int { return strings.Compare(a.topic, b.topic) })
+		slices.SortFunc(t.inputs, func(a, b *inputs.Input) int { return strings.Compare(a.Topic(), b.Topic()) })
 		close(t.gathered)
 	}
 	return t, first
@@ -72,15 +83,20 @@ func (t *task) gather() error {
 
 // list lists the task among those that commits and readers know, or no more.
 func (s *session) list(t *task, in bool) {
-	s.gate.Lock()
+	s.transactions.gate.Lock()
 	if in {
 		s.tasks[t.partition] = t
 	} else {
 		delete(s.tasks, t.partition)
 	}
 	tasks := slices.SortedFunc(maps.Values(s.tasks), byPartition)
+	parts := make([]part, len(tasks))
+	for i, t := range tasks {
+		parts[i] = t
+	}
 	s.listed.Store(&tasks)
-	s.gate.Unlock()
+	s.parts.Store(&parts)
+	s.transactions.gate.Unlock()
 	s.update()
 }
 

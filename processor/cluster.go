@@ -7,32 +7,69 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// An instance is what queries need of a *Processor.
+// An instance is what is served and queried: one instance of an application.
 type instance interface {
-	Status() Status
-	row(ctx context.Context, store string, key []byte) (topology.Raw, error)
-	rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error]
-	changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error]
-	owners(ctx context.Context, store string) ([]string, error)
-	strays(ctx context.Context, store string) (bool, error)
-	anywhere(ctx context.Context, store string, key []byte) (topology.Raw, error)
+	Status() any // as JSON
+	Health() health
+	Tables() []table // by name
+	Metrics() []metric
+
+	// Row returns a committed row of this instance's partitions. Its Position is the
+	// changelog partition of the key and the offset before which all changes are in the
+	// answer; its Value is nil if that partition has no such row. Errors wrap
+	// ErrRestoring, or are an *ElsewhereError with the owner's address.
+	Row(ctx context.Context, table string, key []byte) (topology.Raw, error)
+	// Rows yields this instance's committed rows with from <= key < to by key. A nil to
+	// has no end.
+	Rows(ctx context.Context, table string, from, to []byte) iter.Seq2[topology.Raw, error]
+	// Changes yields this instance's rows and then every change, until ctx is done or
+	// the instance loses a partition. A nil Value is a deleted row.
+	Changes(ctx context.Context, table string) iter.Seq2[topology.Raw, error]
+	// Owners returns the addresses that the instances advertise, by partition of the
+	// table; "" where none is advertised, nobody where no instance has it.
+	Owners(ctx context.Context, table string) ([]string, error)
+	// Strays tells whether a row of the table can be in any partition.
+	Strays(ctx context.Context, table string) (bool, error)
+	// Anywhere returns a row from whichever of this instance's partitions it is in, with
+	// a nil Value if it is in none.
+	Anywhere(ctx context.Context, table string, key []byte) (topology.Raw, error)
+}
+
+// A health says in short how an instance is.
+type health struct {
+	State   string         // as the status says it
+	Ready   bool           // every partition that the instance has is up to date
+	Ended   bool           // it has stopped or failed
+	Err     string         // why it failed
+	Restore int64          // changelog offsets still to read
+	Waiting []waiting.Wait // what the instance waits for
+}
+
+// A table is one of the topology's, and what of it is at the instance.
+type table struct {
+	Name       string  `json:"table"`
+	Topic      string  `json:"topic"` // the changelog
+	State      string  `json:"state"`
+	Partitions []int32 `json:"partitions"` // of this instance, sorted
+	Restore    int64   `json:"restore"`    // changelog offsets still to read
 }
 
 // A cluster reads the rows of every instance: its own directly, those of others
 // over HTTP.
 type cluster struct {
-	instance
+	here     instance
 	topology *topology.Topology
 }
 
 // get returns a row, with a nil value if there is none.
 func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	r, err := c.row(ctx, store, key)
+	r, err := c.here.Row(ctx, store, key)
 	if e, ok := errors.AsType[*ElsewhereError](err); ok && e.Owner != "" {
 		r, err = c.peer(e.Owner, store).row(ctx, key)
 	}
@@ -45,7 +82,7 @@ func (c cluster) get(ctx context.Context, store string, key []byte) (topology.Ra
 
 // getHere is get for this instance only.
 func (c cluster) getHere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	r, err := c.row(ctx, store, key)
+	r, err := c.here.Row(ctx, store, key)
 	if err != nil || r.Value != nil {
 		return r, err
 	}
@@ -91,7 +128,7 @@ func (c cluster) ordered(ctx context.Context, store string, from, to []byte, lim
 		for address, partitions := range others {
 			parts = append(parts, c.peer(address, store).rows(ctx, partitions, from, to, limit))
 		}
-		byKey(parts)(yield)
+		rows.ByKey(parts)(yield)
 	}
 }
 
@@ -103,7 +140,7 @@ func (c cluster) local(ctx context.Context, store string, own []int32, from, to 
 		moved := func() bool { return !slices.Equal(c.own(store), own) }
 		moving := fmt.Errorf("%w: partitions of %q are moving", ErrRestoring, store)
 		first := true
-		for r, err := range c.rows(ctx, store, from, to) {
+		for r, err := range c.here.Rows(ctx, store, from, to) {
 			if first && err == nil && moved() {
 				r, err = topology.Raw{}, moving
 			}
@@ -126,64 +163,23 @@ func (c cluster) watch(ctx context.Context, store string) iter.Seq2[topology.Raw
 			return
 		}
 		if len(others) == 0 {
-			c.changes(ctx, store)(yield)
+			c.here.Changes(ctx, store)(yield)
 			return
 		}
-		merged(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
-			parts := []iter.Seq2[topology.Raw, error]{c.changes(ctx, store)}
+		rows.AsTheyCome(ctx, func(ctx context.Context) []iter.Seq2[topology.Raw, error] {
+			parts := []iter.Seq2[topology.Raw, error]{c.here.Changes(ctx, store)}
 			for address, partitions := range others {
 				parts = append(parts, c.peer(address, store).changes(ctx, partitions))
 			}
 			return parts
-		}, yield)
-	}
-}
-
-// merged yields what several parts yield, as it comes, until one of them ends.
-// The parts end with the context that they are made with; when merged returns,
-// they and its goroutines have ended.
-func merged(ctx context.Context, made func(context.Context) []iter.Seq2[topology.Raw, error], yield func(topology.Raw, error) bool) {
-	type next struct {
-		row topology.Raw
-		err error
-	}
-	var running sync.WaitGroup
-	defer running.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	parts := made(ctx)
-	rows, ended := make(chan next), make(chan struct{}, len(parts))
-	for _, part := range parts {
-		running.Go(func() {
-			defer func() { ended <- struct{}{} }()
-			for row, err := range part {
-				select {
-				case rows <- next{row, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	for {
-		select {
-		case n := <-rows:
-			if n.err != nil && ctx.Err() != nil {
-				return // what ends because it is to end is no error
-			}
-			if !yield(n.row, n.err) || n.err != nil {
-				return
-			}
-		case <-ended:
-			return
-		}
+		})(yield)
 	}
 }
 
 // shares returns this instance's partitions of a store's table, and those of
 // the others by their address.
 func (c cluster) shares(ctx context.Context, store string) (own []int32, others map[string][]int32, err error) {
-	owners, err := c.owners(ctx, store)
+	owners, err := c.here.Owners(ctx, store)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +187,7 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 	for i, address := range owners {
 		switch partition := int32(i); {
 		case slices.Contains(own, partition):
-		case address == nobody, address == "" && c.Status().State != Running:
+		case address == nobody, address == "" && !c.here.Health().Ready:
 			return nil, nil, fmt.Errorf("%w: partition %d has no owner yet", ErrRestoring, i)
 		case address == "":
 			return nil, nil, &ElsewhereError{Err: fmt.Errorf("partition %d: is Advertise set on every instance?", i)}
@@ -202,38 +198,20 @@ func (c cluster) shares(ctx context.Context, store string) (own []int32, others 
 	return own, others, nil
 }
 
-// own returns the partitions of the tasks that keep a store here, sorted.
-func (c cluster) own(store string) []int32 {
-	own := []int32{}
-	for _, g := range c.Status().Globals {
-		for p := range g.Partitions {
-			if g.Table == store {
-				own = append(own, p)
-			}
+// table returns a table, and what of it is at this instance.
+func (c cluster) table(name string) table {
+	for _, t := range c.here.Tables() {
+		if t.Name == name {
+			return t
 		}
 	}
-	for _, t := range c.Status().Tasks {
-		if t.Table == store {
-			own = append(own, t.Partition)
-		}
-	}
-	slices.Sort(own)
-	return own
+	return table{}
 }
 
-// changelog returns a store's topic.
-func (c cluster) changelog(store string) string {
-	for _, g := range c.topology.Groups() {
-		for _, s := range g.Stores {
-			if s.Name == store {
-				return s.Changelog
-			}
-		}
-	}
-	return ""
-}
+// own returns the partitions of a table that are at this instance, sorted.
+func (c cluster) own(name string) []int32 { return c.table(name).Partitions }
 
 // peer returns another instance, asked about a store.
 func (c cluster) peer(address, store string) peer {
-	return peer{address: address, store: store, table: c.changelog(store)}
+	return peer{address: address, store: store, table: c.table(store).Topic}
 }

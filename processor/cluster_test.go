@@ -19,7 +19,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -58,7 +58,7 @@ var (
 // helloTopology keeps the last value of each key, and copies it to Redis.
 func helloTopology(t testing.TB, redis string) *topology.Topology {
 	b := topology.NewBuilder("hello")
-	topology.Sync(topology.Materialize(b, journal, hellos), &sinks.Redis{Addr: redis})
+	topology.Sync(topology.Materialize(b, journal, hellos), &redissink.Sink{Addr: redis})
 	return build(t, b)
 }
 
@@ -74,7 +74,7 @@ func prefixedCount(t testing.TB, redis, prefix string) *topology.Topology {
 	b := topology.NewBuilder(prefix + "count")
 	table := topology.Count(topology.Consume(b, journal), counted)
 	topology.Publish(table, counts)
-	topology.Sync(table, &sinks.Redis{Addr: redis})
+	topology.Sync(table, &redissink.Sink{Addr: redis})
 	return build(t, b)
 }
 
@@ -90,6 +90,7 @@ func build(t testing.TB, b *topology.Builder) *topology.Topology {
 // A cluster is a Kafka and a Redis. They end with the test.
 type cluster struct {
 	*kfake.Cluster
+	real    *real // instead, if it is set
 	t       testing.TB
 	redis   *miniredis.Miniredis
 	network *network // between the brokers and all clients

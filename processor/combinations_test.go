@@ -17,7 +17,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -113,7 +113,7 @@ var things = []struct {
 		},
 		"other application": func(c *cluster, _ string) {
 			c.refill(func(c *cluster) *topology.Topology {
-				return helloOf(c.t, "other", &sinks.Redis{Addr: c.redis.Addr()})
+				return helloOf(c.t, "other", &redis.Sink{Addr: c.redis.Addr()})
 			})
 		},
 		"other cluster": func(c *cluster, _ string) {
@@ -123,7 +123,7 @@ var things = []struct {
 			c.refill(func(c *cluster) *topology.Topology {
 				b := topology.NewBuilder("hello")
 				other := topology.Store[string, hello]{Name: "other-store"}
-				topology.Sync(topology.Materialize(b, journal, other), &sinks.Redis{Addr: c.redis.Addr(), Category: hellos.Name})
+				topology.Sync(topology.Materialize(b, journal, other), &redis.Sink{Addr: c.redis.Addr(), Category: hellos.Name})
 				return build(c.t, b)
 			})
 		},

@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/internal/proof/damage"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -210,7 +210,7 @@ func TestDamageWhileRunning(t *testing.T) {
 			c.produce(texts.Name, raws...)
 			topo := func() *topology.Topology {
 				b := topology.NewBuilder("hello")
-				topology.Sync(topology.Materialize(b, texts, topology.Store[string, string]{Name: hellos.Name}), &sinks.Redis{Addr: c.redis.Addr()})
+				topology.Sync(topology.Materialize(b, texts, topology.Store[string, string]{Name: hellos.Name}), &redis.Sink{Addr: c.redis.Addr()})
 				return build(t, b)
 			}
 			i := c.start(topo(), nil)

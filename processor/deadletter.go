@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -14,33 +15,41 @@ import (
 func (t *task) deadLetter(r topology.Raw, reason error) error {
 	topic := t.deadLetters()
 	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
+	if err != nil && t.outdated(topic) {
+		return &topology.OutdatedError{Topic: topic}
+	}
 	if err != nil {
 		return err
 	}
 	return t.publish(&topology.Output{Raw: letter, PartitionKey: r.Key})
 }
 
-// deadLetter copies a row that a sink never takes, in no transaction.
-func (f *follower) deadLetter(r topology.Raw, reason error) error {
-	topic := f.deadLetters()
-	letter, err := deadLetter(r, reason, topic, f.limits.of(topic), time.Now())
+// copyToDeadLetters copies a row that a sink never takes, in no transaction.
+func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason error) error {
+	topic := m.deadLetters()
+	letter, err := deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
 	if err != nil {
-		return err
-	}
-	partition, err := f.partitionOf(topic, r.Key)
-	if err != nil {
-		return err
-	}
-	_, err = call(f.ctx, func() (struct{}, error) {
-		p, err := kafka.NewProducer(f.writer, "", f.group.Name, transactionTimeout)
-		if err != nil {
-			return struct{}{}, err
+		if err := m.askLimits(ctx, []string{topic}); err != nil { // the instance would end
+			return err
 		}
-		publish(p, partition, &letter)
-		p.Push()
-		return struct{}{}, p.Flush()
-	})
-	return err
+		letter, err = deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
+	}
+	if err != nil {
+		return err
+	}
+	partition, err := m.partitionOf(topic, r.Key)
+	if err != nil {
+		return err
+	}
+	p, err := kafka.NewProducer(ctx, m.writer, "", m.group.Name, transactionTimeout)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, p.Close)()
+	defer p.Close()
+	publish(p, partition, &letter)
+	p.Push()
+	return p.Flush()
 }
 
 // deadLetter returns a record as it goes to the topic for dead letters, whose

@@ -13,6 +13,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/notify"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -25,7 +26,7 @@ type global struct {
 	topology.Global
 	*Processor
 	view   atomic.Pointer[store.Store] // while it is ready
-	news   bell                        // places have moved, or the view has gone
+	news   notify.Bell                 // places have moved, or the view has gone
 	places atomic.Pointer[[]int64]     // by partition: the offsets that the rows are of, at least
 	left   atomic.Int64                // offsets to read until it is ready
 	behind atomic.Int64                // offsets to read until the end, as of the last time that Kafka answered
@@ -126,9 +127,9 @@ func (t *global) progress() error {
 	t.left.Store(left)
 	t.behind.Store(behind)
 	if what := "global table " + t.Store + " to be read"; left > 0 {
-		t.waits.expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.Topic))
+		t.waits.Expect(what, "", fmt.Sprintf("%d offsets of topic %s to go", left, t.Topic))
 	} else {
-		t.waits.clear(what, "")
+		t.waits.Clear(what, "")
 	}
 	if left > 0 || t.view.Load() != nil {
 		return nil
@@ -177,7 +178,7 @@ func (t *global) fail(err error) {
 		}
 	}
 	t.view.Store(nil)
-	t.news.ring()
+	t.news.Ring()
 	t.update()
 }
 

@@ -91,7 +91,7 @@ func (t *global) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
 		some := func(r topology.Raw) bool { return yield(r, nil) }
 		places, err := t.rows(ctx, nil, nil, some)
 		for err == nil && ctx.Err() == nil {
-			news := t.news.next()
+			news := t.news.Next()
 			now := t.places.Load()
 			switch {
 			case t.view.Load() == nil:

@@ -50,9 +50,11 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	if len(all.tables) == 0 {
 		return ctx, func() error { return nil }, nil
 	}
-	if all.client, err = all.connect(ctx); err != nil {
+	client, err := all.connect(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
+	all.client = client.Sarama
 	all.update()
 	running, all.end = context.WithCancelCause(ctx)
 	reading, cancel := context.WithCancel(context.Background()) // beyond the last record of a task
@@ -63,7 +65,7 @@ func (all *globals) start(ctx context.Context) (running context.Context, stop fu
 	}()
 	return running, func() error {
 		cancel()
-		closed := all.client.Close() // first: a fetch may wait for its broker
+		closed := client.Close() // first: a fetch may wait for its broker
 		<-ended
 		refused, _ := errors.AsType[*topology.RecordError](context.Cause(running))
 		all.end(nil)
@@ -168,7 +170,7 @@ func (all *globals) trouble(err error) {
 	err = explain(err)
 	text := err.Error()
 	all.err.Store(&text)
-	all.waits.set("the global tables", "", err)
+	all.waits.Set("the global tables", "", err)
 }
 
 // round reads for a while, or until something is wrong.
@@ -182,7 +184,7 @@ func (all *globals) round(ctx context.Context) error {
 	}
 	byLeader := map[*sarama.Broker][]*reading{}
 	for _, t := range all.tables {
-		if err := t.open(all.client); err != nil {
+		if err := t.open(ctx, all.client); err != nil {
 			return fmt.Errorf("global table %q: %w", t.Store, err)
 		}
 		for _, c := range t.cursors {
@@ -239,7 +241,7 @@ func (all *globals) read(leader *sarama.Broker, of []*reading, wait time.Duratio
 	all.rounds.Add(1)
 	if all.err.Load() != nil {
 		all.err.Store(nil)
-		all.waits.clear("the global tables", "")
+		all.waits.Clear("the global tables", "")
 	}
 	return nil
 }
@@ -270,7 +272,7 @@ func (all *globals) close() error {
 		t.reading.Lock()
 		current := t.view.Load() != nil && t.behind.Load() == 0 && all.err.Load() == nil
 		t.view.Store(nil)
-		t.news.ring()
+		t.news.Ring()
 		errs = append(errs, t.close(current, nil))
 		t.reading.Unlock()
 	}

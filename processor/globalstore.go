@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,12 +17,12 @@ import (
 
 // open opens the store, and wipes it if it does not fit the topic. It is called
 // again from time to time: a topic that was made anew is noticed so.
-func (t *global) open(client sarama.Client) error {
+func (t *global) open(ctx context.Context, client sarama.Client) error {
 	partitions, err := client.Partitions(t.Topic)
 	if err != nil {
 		return fmt.Errorf("topic %q: %w", t.Topic, err)
 	}
-	source, err := t.incarnation(t.Topic)
+	source, err := t.incarnation(ctx, t.Topic)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (t *global) open(client sarama.Client) error {
 		if starts[p], ends[p], err = held.Bounds(); err != nil {
 			return err
 		}
-		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p]}), append(t.goals, -1)
+		t.cursors, t.goals = append(t.cursors, &kafka.Cursor{Log: held, Next: starts[p], Epoch: -1}), append(t.goals, -1)
 	}
 	var places []int64
 	s, wiped, err := store.Open(filepath.Join(t.config.StateDir, t.Store, "global"), store.Options{}, func(o store.Origin) (wrong error) {
@@ -113,7 +114,7 @@ func (t *global) commit() error {
 		return fmt.Errorf("global table %q: %w", t.Store, err)
 	}
 	t.places.Store(&places)
-	t.news.ring()
+	t.news.Ring()
 	return nil
 }
 

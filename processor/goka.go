@@ -10,6 +10,8 @@ import (
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
 	"github.com/lovoo/goka/storage"
+
+	"github.com/tidemark-dev/tidemark/internal/inputs"
 )
 
 // goka gives a task its life: one stock goka.Processor for one partition, whose
@@ -19,7 +21,7 @@ import (
 
 // stream is the topic that goka knows. It is called back for batches, whichever
 // inputs their records are of.
-func (t *task) stream() string { return t.inputs[0].topic }
+func (t *task) stream() string { return t.inputs[0].Topic() }
 
 // run is the task's life, until its partition is revoked or the session ends.
 func (t *task) run() (err error) {
@@ -35,12 +37,10 @@ func (t *task) run() (err error) {
 	if t.legacy, err = t.takenOver(t.ctx, t.partition); err != nil {
 		return err
 	}
-	t.gate.Lock()
+	t.transactions.gate.Lock()
 	t.own = t.legacy.own
-	if len(t.inputs) > 1 {
-		t.merge = newMerge(t)
-	}
-	t.gate.Unlock()
+	t.transactions.gate.Unlock()
+	t.merge = &inputs.Merge{Inputs: t.inputs, MaxIdle: t.config.MaxTaskIdle, Time: t.happened}
 	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { (<-t.turns)() })}
 	if len(t.stores) > 0 {
 		edges = append(edges, goka.Persist(new(codec.Bytes)))
@@ -91,16 +91,14 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 		return errors.Join(t.giveBack(), h.Cleanup(s))
 	}
 	if err := t.begin(); err != nil {
-		t.gate.Lock()
-		t.closed = true
-		t.gate.Unlock()
+		t.phase.Store(closed)
 		return errors.Join(t.failure(), h.Cleanup(s))
 	}
 	t.serve()
 	t.follow()
 	t.awaitHold()
 	p := startPump(t)
-	err := h.ConsumeClaim(s, turnClaim{t.inputs[0].claim, p.out}) // until sarama closes Messages()
+	err := h.ConsumeClaim(s, turnClaim{messages: p.out, topic: t.stream(), partition: t.partition}) // until the pump ends
 	p.stop()
 	t.release()
 	t.unfollow()
@@ -129,8 +127,15 @@ func (taskSession) Commit()                                     {}
 // it: goka's cost for a record is so paid once a batch.
 type turnClaim struct {
 	sarama.ConsumerGroupClaim
-	messages chan *sarama.ConsumerMessage
+	topic     string
+	partition int32
+	messages  chan *sarama.ConsumerMessage
 }
+
+func (c turnClaim) Topic() string            { return c.topic }
+func (c turnClaim) Partition() int32         { return c.partition }
+func (turnClaim) InitialOffset() int64       { return 0 }
+func (turnClaim) HighWaterMarkOffset() int64 { return 0 }
 
 func (c turnClaim) Messages() <-chan *sarama.ConsumerMessage { return c.messages }
 

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 )
 
 // page shows the instance to people.
@@ -49,7 +51,7 @@ var page []byte
 // of Config.Hosts is refused: a page elsewhere could have given that name to this
 // address, to read the tables in somebody's browser.
 func (p *Processor) Handler() http.Handler {
-	h := newHandler(cluster{p, p.topology})
+	h := newHandler(cluster{served{p}, p.topology})
 	h.hosts = append(h.hosts, p.config.Hosts...)
 	if host, _, err := net.SplitHostPort(p.config.Advertise); err == nil {
 		h.hosts = append(h.hosts, host)
@@ -58,10 +60,10 @@ func (p *Processor) Handler() http.Handler {
 }
 
 type handler struct {
-	cluster
-	mux   http.ServeMux
-	hosts []string // names beside localhost under which it is asked
-	slow  time.Duration
+	cluster cluster
+	mux     http.ServeMux
+	hosts   []string // names beside localhost under which it is asked
+	slow    time.Duration
 }
 
 // slowest is how long a client may take nothing of an answer that waits for it.
@@ -76,11 +78,11 @@ func newHandler(c cluster) *handler {
 	})
 	h.mux.HandleFunc("/v1/tables", h.tables)
 	h.mux.HandleFunc("/v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, h.Status())
+		writeJSON(w, http.StatusOK, h.cluster.here.Status())
 	})
 	h.mux.HandleFunc("/v1/topology", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, h.topology.String())
+		_, _ = io.WriteString(w, h.cluster.topology.String())
 	})
 	h.mux.HandleFunc("/livez", h.live)
 	h.mux.HandleFunc("/readyz", h.ready)
@@ -150,37 +152,36 @@ func hashOf(element string) string {
 
 // live tells whether starting the process again would help.
 func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
-	s := h.Status()
-	if s.State == Failed || s.State == Stopped {
-		p := notReady(s)
-		writeProblem(w, p)
+	s := h.cluster.here.Health()
+	if s.Ended {
+		writeProblem(w, notReady(s))
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]State{"state": s.State})
+	writeJSON(w, http.StatusOK, map[string]string{"state": s.State})
 }
 
 // ready tells whether every partition of the instance is up to date.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
-	s := h.Status()
-	if s.State != Running {
+	s := h.cluster.here.Health()
+	if !s.Ready {
 		writeProblem(w, notReady(s))
 		return
 	}
 	writeJSON(w, http.StatusOK, struct {
-		State   State  `json:"state"`
-		Waiting []Wait `json:"waiting,omitempty"`
+		State   string         `json:"state"`
+		Waiting []waiting.Wait `json:"waiting,omitempty"`
 	}{s.State, s.Waiting})
 }
 
 // A problem is an error as the answer's body.
 type problem struct {
-	Message string   `json:"error"`
-	Code    string   `json:"code"`
-	State   *State   `json:"state,omitempty"`
-	Restore int64    `json:"restore,omitempty"` // changelog offsets still to read
-	Owner   string   `json:"owner,omitempty"`   // address of the instance to ask
-	Tables  []string `json:"tables,omitempty"`
-	Waiting []Wait   `json:"waiting,omitempty"`
+	Message string         `json:"error"`
+	Code    string         `json:"code"`
+	State   string         `json:"state,omitempty"`
+	Restore int64          `json:"restore,omitempty"` // changelog offsets still to read
+	Owner   string         `json:"owner,omitempty"`   // address of the instance to ask
+	Tables  []string       `json:"tables,omitempty"`
+	Waiting []waiting.Wait `json:"waiting,omitempty"`
 }
 
 // Codes of problems.
@@ -222,27 +223,21 @@ func (h *handler) problemOf(err error) problem {
 		}
 		return p
 	}
-	s := h.Status()
+	s := h.cluster.here.Health()
 	p := notReady(s)
 	p.Message = err.Error()
 	switch {
 	case errors.Is(err, ErrRestoring):
 		p.Code = codeRestoring
-	case s.State == Running:
+	case s.Ready:
 		return problem{Code: codeInternal, Message: err.Error()}
 	}
 	return p
 }
 
 // notReady says what an instance does instead of running.
-func notReady(s Status) problem {
-	p := problem{Code: codeNotReady, Message: "the instance is " + s.State.String(), State: &s.State}
-	for _, t := range s.Tasks {
-		p.Restore += t.Restore
-	}
-	for _, g := range s.Globals {
-		p.Restore += g.Restore
-	}
+func notReady(s health) problem {
+	p := problem{Code: codeNotReady, Message: "the instance is " + s.State, State: s.State, Restore: s.Restore, Waiting: s.Waiting}
 	if p.Restore > 0 {
 		p.Message += fmt.Sprintf(", %d changelog records to go", p.Restore)
 	}
@@ -252,7 +247,6 @@ func notReady(s Status) problem {
 	for _, w := range s.Waiting {
 		p.Message += "; " + w.String()
 	}
-	p.Waiting = s.Waiting
 	return p
 }
 

@@ -176,7 +176,7 @@ func TestHandlerRestoring(t *testing.T) {
 	for _, path := range []string{"/v1/tables/greeters/k", "/v1/tables/greeters", "/v1/tables/greeters?watch=1", "/readyz"} {
 		r := serve(handler, path)
 		p := refusal(t, r)
-		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || p.State == nil || *p.State != Restoring || p.Restore != 28 {
+		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || p.State != "restoring" || p.Restore != 28 {
 			t.Errorf("%s: got %d %+v", path, r.StatusCode, p)
 		}
 	}
@@ -306,7 +306,7 @@ func TestHandlerPages(t *testing.T) {
 
 func TestMetricsSayWhyRecordsAreDropped(t *testing.T) {
 	var text strings.Builder
-	writeMetrics(&text, Status{Counts: Counts{Dropped: 6, DroppedNoKey: 1, DroppedNoValue: 2, DroppedLate: 3}})
+	writeMetrics(&text, Status{Counts: Counts{Dropped: 6, DroppedNoKey: 1, DroppedNoValue: 2, DroppedLate: 3}}.metrics())
 	for _, want := range []string{`{reason="no_key"} 1`, `{reason="no_value"} 2`, `{reason="late"} 3`} {
 		if !strings.Contains(text.String(), "tidemark_dropped_total"+want+"\n") {
 			t.Errorf("no %s in %s", want, &text)

@@ -71,13 +71,12 @@ func (t *task) awaitHold() {
 		return
 	}
 	what, place := "changelogs to take records", fmt.Sprintf("%s/%d", t.group.Name, t.partition)
-	t.waits.set(what, place, held.cause)
-	defer t.waits.clear(what, place)
+	t.waits.Set(what, place, held.cause)
+	defer t.waits.Clear(what, place)
 	over := time.NewTimer(time.Until(held.until))
 	defer over.Stop()
 	select {
 	case <-over.C:
-	case <-t.ctx.Done():
-	case <-t.joined.Context().Done():
+	case <-t.claimed.Done():
 	}
 }

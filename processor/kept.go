@@ -7,7 +7,9 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/follow"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/notify"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -21,16 +23,16 @@ type kept struct {
 	view      atomic.Pointer[store.Store] // the same, once the task is ready
 	source    string                      // the changelog's incarnation
 	filled    bool                        // the changelog has had rows before this task
-	followers []*follower
+	followers []*follow.Follower
 	left      atomic.Int64 // changelog offsets still to restore
-	news      bell         // rows were committed, or the view has gone
+	news      notify.Bell  // rows were committed, or the view has gone
 }
 
 func newKept(t *task, of *topology.StateStore) *kept {
 	k := &kept{task: t, StateStore: of}
 	k.left.Store(-1)
 	for n, sink := range k.Sinks {
-		k.followers = append(k.followers, newFollower(k, sinkID{k.Name, n}, sink))
+		k.followers = append(k.followers, newFollower(k, t.answered[sinkID{k.Name, n}], sink))
 	}
 	return k
 }
@@ -48,9 +50,9 @@ func (k *kept) close() error {
 	}
 	s := k.store
 	k.view.Store(nil)
-	k.news.ring()
+	k.news.Ring()
 	k.store = nil
-	return s.Close(k.closed && k.session.ctx.Err() == nil)
+	return s.Close(k.phase.Load() == closed && k.session.ctx.Err() == nil)
 }
 
 // committed takes over what the transaction has committed.
@@ -65,9 +67,9 @@ func (k *kept) committed() error {
 	if err := k.store.Commit(end); err != nil {
 		return fmt.Errorf("store %s: %w", k, err)
 	}
-	k.news.ring()
+	k.news.Ring()
 	for _, f := range k.followers {
-		f.committed(end)
+		f.Committed(end)
 	}
 	return nil
 }

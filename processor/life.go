@@ -117,7 +117,7 @@ func (p *Processor) update() {
 	for _, m := range members {
 		s := m.status()
 		if s == Running {
-			p.waits.clear(m.nextSession(), "")
+			p.waits.Clear(m.nextSession(), "")
 		}
 		if worse[s] > worse[state] {
 			state = s

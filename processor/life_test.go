@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -177,11 +177,11 @@ func TestStatus(t *testing.T) {
 }
 
 // A slow sink takes its time for each step.
-type slow struct{ *sinks.Redis }
+type slow struct{ *redissink.Sink }
 
 func (s slow) Apply(ctx context.Context, batch topology.Batch) error {
 	time.Sleep(100 * time.Millisecond)
-	return s.Redis.Apply(ctx, batch)
+	return s.Sink.Apply(ctx, batch)
 }
 
 // What was begun when Run is cancelled is committed, in Redis, and on disk.
@@ -193,7 +193,7 @@ func TestDrain(t *testing.T) {
 	b := topology.NewBuilder("count")
 	table := topology.Count(topology.Consume(b, journal), counted)
 	topology.Publish(table, counts)
-	topology.Sync(table, slow{&sinks.Redis{Addr: c.redis.Addr()}})
+	topology.Sync(table, slow{&redissink.Sink{Addr: c.redis.Addr()}})
 	i := c.start(build(t, b), nil)
 	i.await(processor.Running)
 	var producing sync.WaitGroup

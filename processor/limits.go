@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -24,20 +25,41 @@ type limits struct {
 	seed maphash.Seed
 
 	mu      sync.RWMutex
-	topics  map[string]topology.Limits
-	refused map[uint64]error  // by what was refused
+	topics  map[string]*topicLimits
 	created map[string]string // settings of topics that are made here
 }
 
+// A topicLimits is what is known of one topic.
+type topicLimits struct {
+	said    map[string]string // by its settings
+	renewed time.Time         // it was asked again, when last
+	takes   topology.Limits
+	refused map[uint64]error // by what was refused
+}
+
 func newLimits() *limits {
-	return &limits{seed: maphash.MakeSeed(), topics: map[string]topology.Limits{}, refused: map[uint64]error{}, created: map[string]string{}}
+	return &limits{seed: maphash.MakeSeed(), topics: map[string]*topicLimits{}, created: map[string]string{}}
+}
+
+// topic returns what is known of a topic, to be changed. mu is held.
+func (l *limits) topic(name string) *topicLimits {
+	t := l.topics[name]
+	if t == nil {
+		t = &topicLimits{refused: map[uint64]error{}}
+		l.topics[name] = t
+	}
+	return t
 }
 
 // defaultMessageBytes is Kafka's default for max.message.bytes.
 const defaultMessageBytes = 1048588
 
-// maxRefused is how many refusals are remembered. A program that gets there
-// writes what is refused under ever new keys or values.
+// askPause is the time between two questions about the limits of one topic, so
+// that a stream of bad records does not ask for each.
+const askPause = time.Second
+
+// maxRefused is how many refusals of a topic are remembered. A program that gets
+// there writes what is refused under ever new keys or values.
 const maxRefused = 10_000
 
 // of returns what a topic takes. A topic that nobody could ask takes everything,
@@ -46,14 +68,41 @@ func (l *limits) of(topic string) topology.Limits {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	t := l.topics[topic]
-	if len(l.refused) > 0 {
-		t.Refuses = func(key, value []byte) error {
+	if t == nil {
+		return topology.Limits{}
+	}
+	takes := t.takes
+	if len(t.refused) > 0 {
+		takes.Refuses = func(key, value []byte) error {
 			l.mu.RLock()
 			defer l.mu.RUnlock()
-			return l.refused[l.hash(topic, key, value)]
+			return t.refused[l.hash(key, value)]
 		}
 	}
-	return t
+	return takes
+}
+
+// outdated tells whether a topic has to be asked again before its limits refuse
+// something: that was not done a moment ago.
+func (l *limits) outdated(topic string) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	t := l.topics[topic]
+	return t == nil || time.Since(t.renewed) > askPause
+}
+
+// learn takes down what a topic says. If that is not what it said before, what it
+// has refused is forgotten.
+func (l *limits) learn(topic string, config map[string]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.topic(topic)
+	if maps.Equal(t.said, config) {
+		return
+	}
+	t.said, t.takes = config, limitsOf(config)
+	clear(t.refused)
+	l.raise(config)
 }
 
 // refuse remembers that a broker has refused a record, so that whoever writes it
@@ -62,24 +111,22 @@ func (l *limits) of(topic string) topology.Limits {
 func (l *limits) refuse(e *kafka.RefusedError) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := l.hash(e.Topic, e.Key, e.Value)
-	if l.refused[h] != nil || len(l.refused) >= maxRefused {
+	t, h := l.topic(e.Topic), l.hash(e.Key, e.Value)
+	if t.refused[h] != nil || len(t.refused) >= maxRefused {
 		return false
 	}
 	_, cure := classify(e.Err)
-	l.refused[h] = fmt.Errorf("%w: %s", e, cure)
-	t := l.topics[e.Topic]
-	if n := topology.BatchBytes(e.Key, e.Value, nil); errors.Is(e, sarama.ErrMessageSizeTooLarge) && (t.Bytes == 0 || n <= t.Bytes) {
-		t.Bytes = n - 1 // the broker takes less than it says, if it says something
-		l.topics[e.Topic] = t
+	t.refused[h] = fmt.Errorf("%w: %s", e, cure)
+	if n := topology.BatchBytes(e.Key, e.Value, nil); errors.Is(e, sarama.ErrMessageSizeTooLarge) && (t.takes.Bytes == 0 || n <= t.takes.Bytes) {
+		t.takes.Bytes = n - 1 // the broker takes less than it says, if it says something
 	}
 	return true
 }
 
-func (l *limits) hash(topic string, key, value []byte) uint64 {
+func (l *limits) hash(key, value []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
-	for _, part := range [][]byte{[]byte(topic), key, value} {
+	for _, part := range [][]byte{key, value} {
 		_, _ = fmt.Fprintf(&h, "%d:", len(part))
 		_, _ = h.Write(part)
 	}
@@ -119,37 +166,41 @@ func shortest(settings ...string) (d time.Duration) {
 
 // askLimits asks the brokers what topics take. Those that the user may not
 // describe are left out: their refusals tell as much, only later.
-func (p *Processor) askLimits(topics []string) error {
-	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
-	if err != nil {
-		return err
-	}
-	var resources []*sarama.ConfigResource
-	for _, topic := range topics {
-		resources = append(resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: limitSettings})
-	}
-	if len(resources) == 0 {
+func (p *Processor) askLimits(ctx context.Context, topics []string) error {
+	if len(topics) == 0 {
 		return nil
 	}
-	results, err := admin.DescribeConfigs(resources, sarama.DescribeConfigsOptions{})
+	all, err := p.broker().Settings(ctx, topics, limitSettings...)
 	if err != nil {
 		return fmt.Errorf("limits of topics: %w", err)
 	}
-	p.limits.mu.Lock()
-	defer p.limits.mu.Unlock()
-	for _, r := range results {
-		if r.ErrorCode != sarama.ErrNoError {
-			p.config.Logger.Debug("limits of a topic are not known", "topic", r.Name, "error", r.ErrorCode)
+	for _, s := range all {
+		if s.Err != nil {
+			p.config.Logger.Debug("limits of a topic are not known", "topic", s.Topic, "error", s.Err)
 			continue
 		}
-		config := map[string]string{}
-		for _, e := range r.Configs {
-			config[e.Name] = e.Value
-		}
-		p.limits.topics[r.Name] = limitsOf(config)
-		p.limits.raise(config)
+		p.limits.learn(s.Topic, s.Values)
 	}
 	return nil
+}
+
+// renew asks for the limits of a topic again, before they refuse something.
+func (t *task) renew(topic string) error {
+	t.renewed = append(t.renewed, topic)
+	now := time.Now()
+	if err := t.askLimits(t.ctx, []string{topic}); err != nil {
+		return err
+	}
+	t.limits.mu.Lock()
+	defer t.limits.mu.Unlock()
+	t.limits.topic(topic).renewed = now
+	return nil
+}
+
+// outdated tells whether renew is to be called. It is once for each call of the
+// core: one that takes long would be made again and again.
+func (t *task) outdated(topic string) bool {
+	return !slices.Contains(t.renewed, topic) && t.limits.outdated(topic)
 }
 
 // raise notes what topics that are made here have to take, so that they take
@@ -191,7 +242,7 @@ func (p *Processor) allTopics() []string {
 		}
 	}
 	slices.Sort(topics)
-	return slices.DeleteFunc(slices.Compact(topics), func(topic string) bool { return !p.knows(topic) })
+	return slices.DeleteFunc(slices.Compact(topics), func(topic string) bool { return !p.broker().Know(topic) })
 }
 
 // maxMessageBytes returns a topic's setting of that name, 0 if it is not known.
@@ -200,12 +251,12 @@ func (p *Processor) maxMessageBytes(topic string) int { return p.limits.of(topic
 // refused takes up that a broker has refused a record: what the topics take is
 // asked for anew, and the record is remembered. It tells whether it is new, so
 // that it helps to process the record again: then its policy decides.
-func (p *Processor) refused(err error) bool {
+func (p *Processor) refused(ctx context.Context, err error) bool {
 	e, ok := errors.AsType[*kafka.RefusedError](err)
 	if !ok {
 		return false
 	}
-	if err := p.askLimits([]string{e.Topic}); err != nil {
+	if err := p.askLimits(ctx, []string{e.Topic}); err != nil {
 		p.config.Logger.Debug("asking for the limits of a topic", "error", err)
 	}
 	return p.limits.refuse(e)

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -93,7 +93,7 @@ func (m *member) stay(ctx context.Context) error {
 		if err == nil {
 			err = errMembershipEnded
 		}
-		if m.refused(err) {
+		if m.refused(ctx, err) {
 			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
 			continue
 		}
@@ -111,7 +111,7 @@ func (m *member) stay(ctx context.Context) error {
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.set(m.nextSession(), "", err)
+		m.waits.Set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -157,14 +157,14 @@ func (m *member) runSession(ctx context.Context) error {
 	}
 	m.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
-	m.waits.expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
-	s, err := call(ctx, func() (*session, error) {
+	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
+	s, err := kafka.Call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
-		return newSession(m)
+		return newSession(ctx, m)
 	})
-	m.waits.clear(what, "")
+	m.waits.Clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -195,7 +195,18 @@ func (m *member) refresh() error {
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
-	client, err := newClient(ctx, m.config.Brokers, m.groupConfig())
+	stopFetching, err := s.startFetching(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return explain(err)
+	}
+	defer stopFetching()
+	client, err := m.kafka().ConnectMember(ctx, kafka.Membership{
+		Instance: m.instance, SessionTimeout: m.config.SessionTimeout, Heartbeat: heartbeat,
+		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -204,36 +215,43 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.asked.Store(true)
-	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, client)
+	group, err := sarama.NewConsumerGroupFromClient(m.group.Name, groupClient{client.Sarama})
 	if err != nil {
 		return err
 	}
 	// What is left of a session that fails, or that stops before it has a
 	// partition, waits for nobody.
-	defer context.AfterFunc(s.ctx, client.dialer.cut)()
+	defer context.AfterFunc(s.ctx, client.Cut)()
 	defer context.AfterFunc(ctx, func() {
 		if m.balance.generation.Load() < 0 {
-			client.dialer.cut()
+			client.Cut()
 		}
 	})()
-	s.fetch = group
+	s.claimer = group
 	s.loop.Go(func() {
 		for err := range group.Errors() {
 			s.groupError(err)
 		}
 	})
+	if m.balance.verdict.Load() != nil {
+		// The others are to hear it: the return of a static member would be no news to
+		// them. They have its partitions for no longer than it takes to join.
+		if err := m.leave(ctx); err != nil {
+			return errors.Join(err, group.Close())
+		}
+	}
 	// A session that fails ends its membership: sarama must not wait for it.
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
 	m.balance.awaited()
-	defer m.waits.clear(m.balance.what(), "")
+	defer m.waits.Clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(err, context.Canceled) {
 		err = nil // it was asked to end
 	}
 	err = errors.Join(err, group.Close())
-	if failure != nil || client.dialer.over.Err() != nil {
+	if failure != nil || client.IsCut() {
 		err = nil // a consequence: its connections were cut
 	}
 	return errors.Join(failure, err)
@@ -241,107 +259,40 @@ func (m *member) consume(ctx context.Context, s *session) error {
 
 // groupError takes what sarama reports beside its return values.
 func (s *session) groupError(err error) {
-	var fetch *sarama.ConsumerError
 	switch {
 	case s.ctx.Err() != nil:
 		s.log.Debug("consumer group", "error", sentence{err}) // a consequence
-	case errors.Is(err, sarama.ErrOffsetOutOfRange):
-		s.fail(&startError{s.outOfRange(err)})
 	case !passes(err):
 		s.fail(sentence{err})
-	case errors.As(err, &fetch) && fetch.Topic != "":
-		s.lost.note(fmt.Sprintf("%s/%d", fetch.Topic, fetch.Partition), fmt.Errorf("%w: is a broker down?", fetch.Err))
 	default:
-		s.lost.note("", err)
+		s.groupTrouble(err)
 	}
 }
 
-// fetchTroubles are the partitions of which sarama reports errors again and again,
-// until it can fetch: it does not say when.
-type fetchTroubles struct {
-	*waits
-	what string
-
-	mu     sync.Mutex
-	places map[string]*time.Timer
+// groupTrouble says what the group waits for. sarama reports it again and again,
+// and does not say when it is over.
+func (s *session) groupTrouble(err error) {
+	what := s.String() + " to answer"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble != nil {
+		s.trouble.Stop()
+	}
+	s.waits.Set(what, "", err)
+	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.Clear(what, "") })
 }
 
-// note says that a partition is waited for, until it has been silent for a while.
-func (f *fetchTroubles) note(place string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.set(f.what, place, err)
-	if t := f.places[place]; t != nil {
-		t.Stop()
-	}
-	f.places[place] = time.AfterFunc(fetchSilence, func() { f.clear(f.what, place) })
-}
+// groupSilence is longer than it takes to try again, a dial and a read included.
+const groupSilence = 7 * time.Second
 
-// fetchSilence is longer than it takes to try again, a dial and a read included.
-const fetchSilence = 7 * time.Second
-
-func (f *fetchTroubles) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for place, t := range f.places {
-		t.Stop()
-		f.clear(f.what, place)
-	}
-}
-
-// outOfRange says how to go on when the records that come next are not there.
-func (s *session) outOfRange(err error) error {
-	where := fmt.Sprintf("%q", s.group.Inputs)
-	place := "TOPIC:PARTITION"
-	if e, ok := errors.AsType[*sarama.ConsumerError](err); ok {
-		where = fmt.Sprintf("partition %d of %q", e.Partition, e.Topic)
-		place = fmt.Sprintf("%s:%d", e.Topic, e.Partition)
-	}
-	return fmt.Errorf("%s: the records that group %q reads next are not there: they were deleted before they were processed (retention.ms, retention.bytes), or the topic was made anew: %w. "+
-		"To go on without them, stop all instances and run: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s --reset-offsets --to-earliest --execute",
-		where, s.group.Name, err, s.config.Brokers[0], s.group.Name, place)
+// coordinator is the member's group as its coordinator knows it.
+func (m *member) coordinator() kafka.Group {
+	return kafka.Group{Client: m.client, Name: m.group.Name}
 }
 
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
-func (m *member) leave(ctx context.Context) error {
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.LeaveGroup(&sarama.LeaveGroupRequest{
-			Version: 3, GroupId: m.group.Name,
-			Members: []sarama.MemberIdentity{{GroupInstanceId: &m.instance}},
-		})
-		if err != nil {
-			return 0, err
-		}
-		if r.Err != sarama.ErrNotCoordinatorForConsumer {
-			return 0, nil // or there was no member, or no group
-		}
-		return r.Err, nil
-	})
-	if err != nil {
-		return fmt.Errorf("leaving group %s: %w", m.group.Name, err)
-	}
-	return nil
-}
-
-// description is the group as its coordinator sees it.
-func (m *member) description(ctx context.Context) (*sarama.GroupDescription, error) {
-	var resp *sarama.DescribeGroupsResponse
-	err := m.ask(ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		var err error
-		if resp, err = b.DescribeGroups(&sarama.DescribeGroupsRequest{Groups: []string{m.group.Name}}); err != nil {
-			return 0, err
-		}
-		if len(resp.Groups) != 1 {
-			return 0, sarama.ErrIncompleteResponse
-		}
-		return resp.Groups[0].Err, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("describing group %s: %w", m.group.Name, err)
-	}
-	return resp.Groups[0], nil
-}
+func (m *member) leave(ctx context.Context) error { return m.coordinator().Leave(ctx, m.instance) }
 
 // said is what a member has told the others, and what it was given: nil where the
 // group does not say.
@@ -361,17 +312,13 @@ func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGrou
 	return &s, a
 }
 
-// stopApplication leaves and joins once more, to tell the others: the return of
-// a static member would be no news to them.
+// stopApplication joins once more, to tell the others.
 func (m *member) stopApplication(ctx context.Context, err error) error {
 	text := fmt.Sprintf("%s: %v", m.instance, err)
 	m.balance.verdict.Store(&text)
 	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
 	defer cancel()
-	terr := m.leave(told)
-	if terr == nil {
-		terr = m.runSession(told)
-	}
+	terr := m.runSession(told)
 	if stop := (*stopError)(nil); !errors.As(terr, &stop) {
 		return errors.Join(err, fmt.Errorf("the other instances could not be told to stop: %w", terr))
 	}

@@ -13,6 +13,9 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/follow"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -21,10 +24,11 @@ type Processor struct {
 	topology *topology.Topology
 	config   Config
 	life     life
-	waits    *waits
+	waits    *waiting.Waits
 	limits   *limits
 	counts   counters
-	onStep   func(step int) // of a commit, for tests
+	answered map[sinkID]*atomic.Bool // sinks that have answered once
+	onStep   func(step int)          // of a commit, for tests
 
 	// Set by Run before any member runs.
 	instance string // group.instance.id
@@ -36,7 +40,6 @@ type Processor struct {
 	mu      sync.Mutex
 	members []*member
 	globals *globals
-	sinks   map[sinkID]bool // that have answered
 }
 
 // New returns a processor. It contacts nothing; the error lists every setting
@@ -49,7 +52,14 @@ func New(t *topology.Topology, cfg Config) (*Processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{topology: t, config: cfg, sinks: map[sinkID]bool{}, waits: newWaits(cfg.Logger), limits: newLimits()}
+	p := &Processor{topology: t, config: cfg, answered: map[sinkID]*atomic.Bool{}, waits: waiting.New(cfg.Logger), limits: newLimits()}
+	for _, g := range t.Groups() {
+		for _, s := range g.Stores {
+			for n := range s.Sinks {
+				p.answered[sinkID{s.Name, n}] = new(atomic.Bool)
+			}
+		}
+	}
 	return p, nil
 }
 
@@ -62,7 +72,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return errors.New("processor: Run was called before")
 	}
 	err := p.run(ctx)
-	p.waits.end()
+	p.waits.End()
 	p.life.finish(err)
 	return err
 }
@@ -87,13 +97,15 @@ func (p *Processor) run(ctx context.Context) (err error) {
 	}()
 	p.instance = instance
 	for _, c := range []*sarama.Client{&p.client, &p.writer} {
-		if *c, err = p.connect(ctx); err != nil {
+		client, err := p.connect(ctx)
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil // stopped before it began
 			}
 			return err
 		}
-		defer func() { _ = (*c).Close() }()
+		defer func() { _ = client.Close() }()
+		*c = client.Sarama
 	}
 	if err := p.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -126,19 +138,19 @@ func (p *Processor) prepare(ctx context.Context) error {
 	defer cancel()
 	const what = "the topics to be looked at"
 	last := errors.New("no answer from Kafka: is a broker down?")
-	p.waits.expect(what, "", last.Error())
+	p.waits.Expect(what, "", last.Error())
 	for ctx.Err() == nil {
-		ready, err := call(budget, func() (topics, error) { return p.prepareTopics(budget) })
+		ready, err := kafka.Call(budget, func() (topics, error) { return p.prepareTopics(budget) })
 		switch c, _ := classify(err); {
 		case err == nil:
-			p.waits.clear(what, "")
+			p.waits.Clear(what, "")
 			p.topics = ready
 			return nil
 		case c == setupError:
 			return cured(err)
 		case budget.Err() == nil:
 			last = cured(err)
-			p.waits.set(what, "", last)
+			p.waits.Set(what, "", last)
 		}
 		if sleep(budget, 500*time.Millisecond) != nil && ctx.Err() == nil {
 			return fmt.Errorf("%w (tried for %v)", last, p.config.StartTimeout)
@@ -206,19 +218,6 @@ type sinkID struct {
 	n     int
 }
 
-// reached tells whether a sink has ever answered; reach notes that it has.
-func (p *Processor) reached(s sinkID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sinks[s]
-}
-
-func (p *Processor) reach(s sinkID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.sinks[s] = true
-}
-
 // deadLetters is the topic for records that are refused. It exists before the
 // first record, if any policy asks for it.
 func (p *Processor) deadLetters() string { return p.topology.Application() + "-dead-letters" }
@@ -245,7 +244,7 @@ func (p *Processor) States(ctx context.Context) iter.Seq[State] { return p.life.
 // Status returns what this instance is doing.
 func (p *Processor) Status() Status {
 	state, err := p.life.now()
-	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.list()}
+	s := Status{Application: p.topology.Application(), State: state, Counts: p.counts.read(), Tasks: []TaskStatus{}, Waiting: p.waits.List()}
 	if err != nil {
 		s.Err = err.Error()
 	}
@@ -269,16 +268,17 @@ type counters struct {
 	records, rows, published, skipped, deadLetters atomic.Int64
 	dropped                                        [len(topology.DropReasons)]atomic.Int64
 	commits, commitTime, sessions, restored        atomic.Int64
-	sinkRows, sinkSteps, sinkRebuilds              atomic.Int64
+	sinks                                          follow.Counters
 }
 
 func (c *counters) read() Counts {
 	late, noValue, noKey := c.dropped[topology.Late].Load(), c.dropped[topology.NoValue].Load(), c.dropped[topology.NoKey].Load()
 	return Counts{
 		Records: c.records.Load(), Rows: c.rows.Load(), Published: c.published.Load(),
-		Dropped: late + noValue + noKey, DroppedLate: late, DroppedNoValue: noValue, DroppedNoKey: noKey, Skipped: c.skipped.Load(), DeadLetters: c.deadLetters.Load(),
+		Dropped: late + noValue + noKey, DroppedLate: late, DroppedNoValue: noValue, DroppedNoKey: noKey,
+		Skipped: c.skipped.Load() + c.sinks.Skipped.Load(), DeadLetters: c.deadLetters.Load() + c.sinks.DeadLetters.Load(),
 		Commits: c.commits.Load(), CommitTime: time.Duration(c.commitTime.Load()),
 		Sessions: c.sessions.Load(), Restored: c.restored.Load(),
-		SinkRows: c.sinkRows.Load(), SinkSteps: c.sinkSteps.Load(), SinkRebuilds: c.sinkRebuilds.Load(),
+		SinkRows: c.sinks.Rows.Load(), SinkSteps: c.sinks.Steps.Load(), SinkRebuilds: c.sinks.Rebuilds.Load(),
 	}
 }

@@ -2,6 +2,8 @@ package processor
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -9,32 +11,30 @@ import (
 )
 
 // A pump hands the task's work to goka, one callback for each turn: a batch of
-// records, or timers that are due. While no turn is under way the task is the
-// pump's.
+// records, or timers that are due. It waits for the end of each turn, so that the
+// task's inputs are used by one goroutine at a time.
 type pump struct {
-	*task
-	ctx     context.Context // ends with the task, or by stop
+	task    *task
+	ctx     context.Context // ends with the task, its claims, or by stop
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	out     chan *sarama.ConsumerMessage // closed when a claim is, or ctx ends
+	out     chan *sarama.ConsumerMessage // closed when ctx ends
 	timer   *time.Timer                  // when Advance is due; stopped if it never is
+	awaited map[string]bool              // inputs of which it is said that others wait for them
 }
 
-const batchSize = 256
+const batchSize = 256 // records of a turn
 
-// startPump starts the pump of an open task.
+// startPump starts the pump of an open task. stop ends it.
 func startPump(t *task) *pump {
-	p := &pump{task: t, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour)}
-	p.ctx, p.cancel = context.WithCancel(t.ctx)
+	p := &pump{task: t, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour), awaited: map[string]bool{}}
+	p.ctx, p.cancel = context.WithCancel(t.claimed)
 	p.timer.Stop()
 	p.running.Go(func() {
 		defer close(p.out)
 		defer p.timer.Stop()
+		defer p.say(true)
 		p.schedule()
-		if t.merge != nil {
-			t.merge.run(p)
-			return
-		}
 		p.run()
 	})
 	return p
@@ -46,61 +46,82 @@ func (p *pump) stop() {
 	p.running.Wait()
 }
 
-// run hands over what arrives of the task's only input.
+// run hands over what can be taken, and waits when nothing can.
 func (p *pump) run() {
-	in := p.inputs[0].claim.Messages()
-	for {
-		select {
-		case m, ok := <-in:
-			if !ok {
-				return
-			}
-			batch := gather(m, in)
-			if !p.turn(func() { p.process(batch) }) {
-				return
-			}
-		case <-p.timer.C:
-			if !p.advance() {
-				return
-			}
-		case <-p.ctx.Done():
+	t := p.task
+	for p.ctx.Err() == nil {
+		ready, again := t.look()
+		p.say(ready)
+		switch {
+		case !ready:
+			t.rest()
+			p.wait(again)
+		case !t.room():
 			return
+		default:
+			t.idle.Store(false)
+			p.turn(t.take)
+		}
+		select {
+		case <-p.timer.C:
+			p.advance()
+		default:
 		}
 	}
 }
 
-// gather returns a record and what has arrived behind it.
-func gather(m *sarama.ConsumerMessage, in <-chan *sarama.ConsumerMessage) []*sarama.ConsumerMessage {
-	batch := append(make([]*sarama.ConsumerMessage, 0, min(batchSize, len(in)+1)), m)
-	for len(batch) < cap(batch) {
-		m, ok := <-in
-		if !ok {
-			break
-		}
-		batch = append(batch, m)
+// wait returns when something has arrived, or when it is time to look again.
+func (p *pump) wait(again time.Duration) {
+	var alarm <-chan time.Time
+	if again > 0 {
+		timer := time.NewTimer(again)
+		defer timer.Stop()
+		alarm = timer.C
 	}
-	return batch
+	select {
+	case <-p.task.arrived:
+	case <-alarm:
+	case <-p.timer.C:
+		p.advance()
+	case <-p.ctx.Done():
+	}
 }
 
-// turn has goka call f back. It returns false if the task is over.
+// say says which inputs are waited for while others have records.
+func (p *pump) say(ready bool) {
+	t := p.task
+	late := map[string]bool{}
+	if !ready {
+		for _, in := range t.merge.Awaited() {
+			late[in.Topic()] = true
+		}
+	}
+	place := strconv.Itoa(int(t.partition))
+	for topic := range p.awaited {
+		if !late[topic] {
+			t.waits.Clear("records of input "+topic, place)
+		}
+	}
+	for topic := range late {
+		if !p.awaited[topic] {
+			t.waits.Expect("records of input "+topic, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", t.partition, t.config.MaxTaskIdle))
+		}
+	}
+	p.awaited = late
+}
+
+// turn has goka call f back, and returns when f has. It returns false if the task is
+// over.
 func (p *pump) turn(f func()) bool {
-	select {
-	case p.turns <- f:
-	case <-p.ctx.Done():
-		return false
-	}
-	select {
-	case p.out <- &sarama.ConsumerMessage{Topic: p.stream(), Partition: p.partition, Value: []byte{1}}: // with a value, or it would be left out
-		return true
-	case <-p.ctx.Done():
-		return false
-	}
-}
-
-// whole is a turn, and those before it, to their end.
-func (p *pump) whole(f func()) bool {
 	done := make(chan struct{})
-	if !p.turn(func() { defer close(done); f() }) {
+	select {
+	case p.task.turns <- func() { defer close(done); f() }:
+	case <-p.ctx.Done():
+		return false
+	}
+	select {
+	case p.out <- &sarama.ConsumerMessage{Topic: p.task.stream(), Partition: p.task.partition, Value: []byte{1}}: // with a value, or it would be left out
+	case <-p.ctx.Done():
 		return false
 	}
 	select {
@@ -112,17 +133,15 @@ func (p *pump) whole(f func()) bool {
 }
 
 // advance runs the timers that are due.
-func (p *pump) advance() bool {
-	if !p.whole(p.task.advance) {
-		return false
+func (p *pump) advance() {
+	if p.turn(p.task.advance) {
+		p.schedule()
 	}
-	p.schedule()
-	return true
 }
 
 // schedule sets the timer.
 func (p *pump) schedule() {
-	if at, ok := p.core.NextAdvance(); ok {
+	if at, ok := p.task.core.NextAdvance(); ok {
 		p.timer.Reset(time.Until(at))
 	}
 }

@@ -8,8 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/IBM/sarama"
-
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -62,10 +61,6 @@ func (u *purger) purged() (names []string) {
 
 // once deletes what is committed by now.
 func (u *purger) once(ctx context.Context) error {
-	admin, err := sarama.NewClusterAdminFromClient(u.client) // closing it would close the client
-	if err != nil {
-		return err
-	}
 	var wrong []error
 	for _, topic := range u.purged() {
 		committed, err := u.committed(ctx, topic)
@@ -75,7 +70,7 @@ func (u *purger) once(ctx context.Context) error {
 			}
 		}
 		if err == nil && len(committed) > 0 {
-			err = admin.DeleteRecords(topic, committed)
+			err = kafka.Topics{Client: u.client}.DeleteRecords(ctx, topic, committed)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("topic %q: %w", topic, err))

@@ -20,13 +20,13 @@ type View[K, V any] struct {
 // Query returns a view of one of the topology's stores. That the topology has
 // it, with these types, is found out by the first read.
 func Query[K, V any](p *Processor, of topology.Store[K, V]) View[K, V] {
-	return newView(p, p.topology, of)
+	return newView(cluster{served{p}, p.topology}, of)
 }
 
-func newView[K, V any](here instance, t *topology.Topology, of topology.Store[K, V]) View[K, V] {
+func newView[K, V any](rows cluster, of topology.Store[K, V]) View[K, V] {
 	return View[K, V]{
-		rows: cluster{instance: here, topology: t},
-		of:   sync.OnceValues(func() (topology.Store[K, V], error) { return of.In(t) }),
+		rows: rows,
+		of:   sync.OnceValues(func() (topology.Store[K, V], error) { return of.In(rows.topology) }),
 	}
 }
 

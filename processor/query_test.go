@@ -51,14 +51,14 @@ type held struct {
 	restoring int64
 	owner     []string // of each partition; "" for this instance
 	own       []int32
-	table     map[string][]topology.Raw // by store
+	kept      map[string][]topology.Raw // by store
 	next      map[string]chan topology.Raw
 }
 
 func newHeld(topo *topology.Topology, own ...int32) *held {
 	return &held{
 		topology: topo, state: Running, owner: make([]string, 2), own: own,
-		table: map[string][]topology.Raw{}, next: map[string]chan topology.Raw{},
+		kept: map[string][]topology.Raw{}, next: map[string]chan topology.Raw{},
 	}
 }
 
@@ -71,14 +71,14 @@ func (h *held) put(t *testing.T, store, key, value string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r.Position = topology.Position{Topic: "app-" + store + "-table", Partition: h.partition(r.Key), Offset: int64(len(h.table[store]))}
-	r.Time = time.UnixMilli(int64(len(h.table[store]))).UTC()
-	h.table[store] = append(h.table[store], r)
+	r.Position = topology.Position{Topic: "app-" + store + "-table", Partition: h.partition(r.Key), Offset: int64(len(h.kept[store]))}
+	r.Time = time.UnixMilli(int64(len(h.kept[store]))).UTC()
+	h.kept[store] = append(h.kept[store], r)
 }
 
 func (h *held) partition(key []byte) int32 { return topology.Partition(key, int32(len(h.owner))) }
 
-func (h *held) Status() Status {
+func (h *held) status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := Status{Application: "app", Instance: "one", State: h.state, Counts: Counts{Records: 7}}
@@ -90,6 +90,11 @@ func (h *held) Status() Status {
 	return s
 }
 
+func (h *held) Status() any       { return h.status() }
+func (h *held) Health() health    { return h.status().health() }
+func (h *held) Metrics() []metric { return h.status().metrics() }
+func (h *held) Tables() []table   { return h.status().tables(h.topology) }
+
 func (h *held) unready() error {
 	if h.restoring > 0 {
 		return fmt.Errorf("%w: %d records to go", ErrRestoring, h.restoring)
@@ -97,7 +102,7 @@ func (h *held) unready() error {
 	return nil
 }
 
-func (h *held) row(_ context.Context, store string, key []byte) (topology.Raw, error) {
+func (h *held) Row(_ context.Context, store string, key []byte) (topology.Raw, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.unready(); err != nil {
@@ -107,7 +112,7 @@ func (h *held) row(_ context.Context, store string, key []byte) (topology.Raw, e
 	if !slices.Contains(h.own, p) {
 		return topology.Raw{}, &ElsewhereError{Owner: h.owner[p], Err: errors.New("not here")}
 	}
-	for _, r := range h.table[store] {
+	for _, r := range h.kept[store] {
 		if bytes.Equal(r.Key, key) {
 			return r, nil
 		}
@@ -115,10 +120,10 @@ func (h *held) row(_ context.Context, store string, key []byte) (topology.Raw, e
 	return topology.Raw{Position: topology.Position{Topic: "app-" + store + "-table", Partition: p, Offset: 99}}, nil
 }
 
-func (h *held) rows(_ context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
+func (h *held) Rows(_ context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		h.mu.Lock()
-		err, rows := h.unready(), slices.Clone(h.table[store])
+		err, rows := h.unready(), slices.Clone(h.kept[store])
 		h.mu.Unlock()
 		if err != nil {
 			yield(topology.Raw{}, err)
@@ -135,9 +140,9 @@ func (h *held) rows(_ context.Context, store string, from, to []byte) iter.Seq2[
 	}
 }
 
-func (h *held) changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
+func (h *held) Changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
-		for r, err := range h.rows(ctx, store, nil, nil) {
+		for r, err := range h.Rows(ctx, store, nil, nil) {
 			if !yield(r, err) || err != nil {
 				return
 			}
@@ -158,10 +163,10 @@ func (h *held) changes(ctx context.Context, store string) iter.Seq2[topology.Raw
 	}
 }
 
-func (h *held) owners(context.Context, string) ([]string, error) { return h.owner, nil }
-func (h *held) strays(context.Context, string) (bool, error)     { return false, nil }
-func (h *held) anywhere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
-	return h.row(ctx, store, key)
+func (h *held) Owners(context.Context, string) ([]string, error) { return h.owner, nil }
+func (h *held) Strays(context.Context, string) (bool, error)     { return false, nil }
+func (h *held) Anywhere(ctx context.Context, store string, key []byte) (topology.Raw, error) {
+	return h.Row(ctx, store, key)
 }
 
 // pair returns two instances of one partition each; keys hold which of 8 keys
@@ -183,7 +188,7 @@ func pair(t *testing.T) (topo *topology.Topology, first, second *held) {
 
 func TestGet(t *testing.T) {
 	topo, first, _ := pair(t)
-	view := newView(first, topo, greeters)
+	view := newView(cluster{first, topo}, greeters)
 	partitions := map[int32]int{}
 	for i := range 8 {
 		r, ok, err := view.Get(t.Context(), fmt.Sprintf("k%d", i))
@@ -204,7 +209,7 @@ func TestGet(t *testing.T) {
 
 func TestRange(t *testing.T) {
 	topo, first, _ := pair(t)
-	view := newView(first, topo, greeters)
+	view := newView(cluster{first, topo}, greeters)
 	for name, c := range map[string]struct {
 		rows iter.Seq2[topology.Record[string, greeting], error]
 		want []string
@@ -236,7 +241,7 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	rows, deleted := map[string]bool{}, 0
-	for r, err := range newView(first, topo, greeters).Watch(ctx) {
+	for r, err := range newView(cluster{first, topo}, greeters).Watch(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +271,7 @@ func TestWatchEndsWithAnInstance(t *testing.T) {
 	second.next[greeters.Name] = make(chan topology.Raw)
 	n := 0
 	var last error
-	for _, err := range newView(first, topo, greeters).Watch(t.Context()) {
+	for _, err := range newView(cluster{first, topo}, greeters).Watch(t.Context()) {
 		if last = err; err == nil {
 			if n++; n == 8 {
 				close(second.next[greeters.Name])
@@ -281,7 +286,7 @@ func TestWatchEndsWithAnInstance(t *testing.T) {
 // Absent, not here and not yet are three answers.
 func TestUnknown(t *testing.T) {
 	topo, first, second := pair(t)
-	view := newView(first, topo, greeters)
+	view := newView(cluster{first, topo}, greeters)
 	elsewhere := "k0"
 	for i := range 8 {
 		if key := fmt.Sprintf("k%d", i); first.partition([]byte(key)) == 1 {
@@ -333,11 +338,11 @@ func TestUnknown(t *testing.T) {
 	first.owner[1] = address
 
 	other := topology.Store[int64, greeting]{Name: greeters.Name}
-	if _, _, err := newView(first, topo, other).Get(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "greeters") {
+	if _, _, err := newView(cluster{first, topo}, other).Get(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "greeters") {
 		t.Errorf("a store of other types: got %v", err)
 	}
 	missing := topology.Store[string, greeting]{Name: "missing"}
-	for _, err := range newView(first, topo, missing).All(t.Context()) {
+	for _, err := range newView(cluster{first, topo}, missing).All(t.Context()) {
 		if err == nil || !strings.Contains(err.Error(), "missing") {
 			t.Errorf("a store that is not there: got %v", err)
 		}

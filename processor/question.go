@@ -105,7 +105,7 @@ func (h *handler) readKey(q *question, given parameters) error {
 		return err
 	}
 	bounded := given.first("since", "until")
-	windowed := h.topology.Windowed(q.table)
+	windowed := h.cluster.topology.Windowed(q.table)
 	switch {
 	case bounded != "" && !windowed:
 		return fmt.Errorf("%s: table %q has no windows", bounded, q.table)
@@ -124,7 +124,7 @@ func (h *handler) readKey(q *question, given parameters) error {
 			q.key = nil
 		}
 	}
-	q.from, q.to, err = h.topology.Windows(q.table, text, since, until)
+	q.from, q.to, err = h.cluster.topology.Windows(q.table, text, since, until)
 	switch {
 	case err == nil:
 		q.windows = &text
@@ -138,7 +138,7 @@ func (h *handler) readKey(q *question, given parameters) error {
 // readRange reads what restricts a range; an empty text is no restriction.
 func (h *handler) readRange(q *question, given parameters) error {
 	if text := given["prefix"]; text != "" {
-		from, to, err := h.topology.Prefix(q.table, text)
+		from, to, err := h.cluster.topology.Prefix(q.table, text)
 		if err != nil {
 			return err
 		}
@@ -175,15 +175,15 @@ func (q *question) restrict(from, to []byte) {
 // key without its window.
 func (h *handler) rangeKey(table, text string) ([]byte, error) {
 	key, err := h.key(table, text)
-	if err != nil && h.topology.Windowed(table) {
-		key, _, err = h.topology.Windows(table, text, time.Time{}, time.Time{})
+	if err != nil && h.cluster.topology.Windowed(table) {
+		key, _, err = h.cluster.topology.Windows(table, text, time.Time{}, time.Time{})
 	}
 	return key, err
 }
 
 // key returns the bytes of a key's text.
 func (h *handler) key(table, text string) ([]byte, error) {
-	raw, err := h.topology.Parse(table, text, nil)
+	raw, err := h.cluster.topology.Parse(table, text, nil)
 	if err != nil {
 		return nil, err
 	}

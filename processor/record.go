@@ -11,38 +11,64 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// process runs a batch of records of the task's only input, in one transaction
-// unless they have very many effects.
-func (t *task) process(batch []*sarama.ConsumerMessage) {
-	for len(batch) > 0 && t.room() {
-		n := t.some(batch)
-		if n == 0 {
-			return
-		}
-		batch = batch[n:]
-	}
+// look tells whether there is a record to take, and if not, when to look again. A commit
+// reads the inputs, so that the gate is held.
+func (t *task) look() (ready bool, again time.Duration) {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	return t.merge.Ready(time.Now())
 }
 
-// some runs the first records of a batch, until the task is full, and returns how
-// many: none if its session is over.
-func (t *task) some(batch []*sarama.ConsumerMessage) (n int) {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
-		return 0
+// take processes records while it is known which one is next, in one transaction
+// unless they have very many effects.
+func (t *task) take() { t.goesOn(t.some()) }
+
+// some is take, and returns why a record could not be processed.
+func (t *task) some() (err error) {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	if !t.open() {
+		return nil
 	}
-	for n < len(batch) && !t.full() {
-		if err := t.record(rawOf(batch[n])); err != nil {
-			t.fail(err)
-			return 0
+	n := 0
+	for ; n < batchSize && !t.full(); n++ {
+		in := t.merge.Next()
+		if in == nil {
+			break
 		}
-		n++
+		if err = t.record(*in.Record()); err != nil {
+			break
+		}
+		in.Pass()
 	}
 	if n > 0 {
-		t.inputs[0].next = batch[n-1].Offset + 1
 		t.processed(n)
 	}
-	return n
+	return err
+}
+
+// goesOn tells whether the task goes on after an error, which ends the session
+// otherwise. It goes on where limits may be outdated: they are asked for again, and
+// the call is made again. The gate is not held, so that others commit meanwhile.
+func (t *task) goesOn(err error) bool {
+	if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+		err = t.renew(e.Topic)
+	}
+	if err != nil && t.ctx.Err() == nil {
+		t.fail(err)
+	}
+	return err == nil
+}
+
+// happened is when a record happened. If the topology can't say it will refuse
+// the record, too.
+func (t *task) happened(r topology.Raw) (at time.Time) {
+	defer func() {
+		if recover() != nil {
+			at = r.Time
+		}
+	}()
+	return t.core.Time(r)
 }
 
 // full tells whether the task holds as much as a commit takes. The gate is held
@@ -53,16 +79,19 @@ func (t *task) full() bool { return t.held() >= commitBytes }
 // returns false if the task is over.
 func (t *task) room() bool {
 	for {
-		t.gate.RLock()
-		full, closed := !t.closed && t.full(), t.closed
-		t.gate.RUnlock()
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.RLock()
+		full, open := t.full(), t.open()
+		t.transactions.gate.RUnlock()
 		switch {
-		case closed:
+		case !open:
 			return false
 		case !full:
 			return true
 		}
-		if sleep(t.ctx, commitTick) != nil {
+		select {
+		case <-committed:
+		case <-t.ctx.Done():
 			return false
 		}
 	}
@@ -71,10 +100,18 @@ func (t *task) room() bool {
 // advance runs the timers that are due. What they do is in the transaction as a
 // record's effects are.
 func (t *task) advance() {
-	t.gate.RLock()
-	defer t.gate.RUnlock()
-	if t.closed || t.session.ctx.Err() != nil {
-		return
+	for {
+		if err := t.fire(); err == nil || !t.goesOn(err) {
+			return
+		}
+	}
+}
+
+func (t *task) fire() error {
+	t.transactions.gate.RLock()
+	defer t.transactions.gate.RUnlock()
+	if !t.open() {
+		return nil
 	}
 	w, err := t.core.Advance(time.Now())
 	if err == nil && len(w.Rows)+len(w.Records) > 0 {
@@ -82,33 +119,41 @@ func (t *task) advance() {
 		t.processed(0)
 	}
 	if err != nil {
-		t.fail(fmt.Errorf("timers of partition %d: %w", t.partition, err))
+		return fmt.Errorf("timers of partition %d: %w", t.partition, err)
 	}
+	t.renewed = nil
+	return nil
 }
 
-// processed notes that the task has a part in the open transaction. The gate is
-// held for reading.
+// processed notes that the task has a part in the open transaction, and how large
+// that is. The gate is held for reading.
 func (t *task) processed(records int) {
 	if t.sendRows(sendRows) {
 		t.producer.Push()
 	}
 	t.records += records
-	if t.touched {
-		return
-	}
+	grown := t.held() - t.size
+	t.size += grown
 	t.touched = true
-	select {
-	case t.opened <- struct{}{}:
-	default:
+	begun, large := t.transactions.grow(grown)
+	t.large.Store(large || t.records >= commitRows)
+	t.behind.Store(t.merge.Behind())
+	if begun || t.large.Load() {
+		t.transactions.wake()
 	}
 }
 
 func (t *task) record(r topology.Raw) error {
 	w, err := t.core.Process(r)
 	if err != nil {
-		return t.refused(r, err)
+		err = t.refused(r, err)
+	} else {
+		err = t.write(&w)
 	}
-	return t.write(&w)
+	if err == nil {
+		t.renewed = nil
+	}
+	return err
 }
 
 // write puts the effects of a call into the open transaction.
@@ -126,7 +171,14 @@ func (t *task) write(w *topology.Writes) error {
 		t.counts.dropped[w.DropReason].Add(1)
 	}
 	for _, r := range w.Refused {
-		if err := t.leaveOut(r.Raw, r.Policy, r.Err); err != nil {
+		err := t.leaveOut(r.Raw, r.Policy, r.Err)
+		if e, ok := errors.AsType[*topology.OutdatedError](err); ok {
+			// The call cannot be made again any more.
+			if err = t.renew(e.Topic); err == nil {
+				err = t.leaveOut(r.Raw, r.Policy, r.Err)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -155,6 +207,9 @@ func publish(to *kafka.Producer, partition int32, r *topology.Raw) {
 // refused does with a record what its policy says, or returns the error.
 func (t *task) refused(r topology.Raw, err error) error {
 	e, ok := errors.AsType[*topology.RecordError](err)
+	if as[*topology.OutdatedError](err) {
+		return err
+	}
 	if !ok {
 		return fmt.Errorf("record %s: %w", r.Position, err)
 	}

@@ -41,7 +41,7 @@ func (t *task) openStores() error {
 	if err != nil {
 		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
-	core.Limits = t.limits.of
+	core.Limits, core.Outdated = t.limits.of, t.outdated
 	t.core = core
 	return nil
 }
@@ -60,7 +60,6 @@ func (t *task) rows(name string) topology.Rows {
 }
 
 func (t *task) closeStores() error {
-	t.serving.Store(false)
 	t.core = nil
 	var errs []error
 	for _, k := range t.stores {
@@ -73,7 +72,7 @@ func (t *task) closeStores() error {
 // end. What is on the disk is used as it is.
 func (k *kept) open(ctx context.Context) error {
 	var err error
-	if k.source, err = k.incarnation(k.Changelog); err != nil {
+	if k.source, err = k.incarnation(ctx, k.Changelog); err != nil {
 		return err
 	}
 	note, err := k.noted()
@@ -176,7 +175,7 @@ func (k *kept) restore(ctx context.Context, from, end int64) error {
 	k.left.Store(end - next)
 	k.update()
 	what, place := fmt.Sprintf("table %s to be restored", k.Name), strconv.Itoa(int(k.partition))
-	defer k.waits.clear(what, place)
+	defer k.waits.Clear(what, place)
 	for next < end {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -199,10 +198,10 @@ func (k *kept) restore(ctx context.Context, from, end int64) error {
 				break // the rest was compacted away
 			}
 			waited += time.Since(asked)
-			k.waits.expect(what, place, fmt.Sprintf("somebody's transaction is open in %s/%d at offset %d: it ends with its producer's next step, or its transaction.timeout.ms", k.Changelog, k.partition, stable))
+			k.waits.Expect(what, place, fmt.Sprintf("somebody's transaction is open in %s/%d at offset %d: it ends with its producer's next step, or its transaction.timeout.ms", k.Changelog, k.partition, stable))
 		}
 		if reached > next {
-			k.waits.expect(what, place, fmt.Sprintf("partition %d has %d changelog offsets to go", k.partition, max(0, end-reached)))
+			k.waits.Expect(what, place, fmt.Sprintf("partition %d has %d changelog offsets to go", k.partition, max(0, end-reached)))
 		}
 		next = reached
 		k.left.Store(max(0, end-next))

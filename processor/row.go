@@ -11,6 +11,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -156,7 +157,7 @@ func (p *Processor) rows(ctx context.Context, table string, from, to []byte) ite
 		for _, part := range k.parts() {
 			parts = append(parts, part.all(ctx, from, to))
 		}
-		byKey(parts)(yield)
+		rows.ByKey(parts)(yield)
 	}
 }
 
@@ -213,45 +214,34 @@ func (p *Processor) changes(ctx context.Context, table string) iter.Seq2[topolog
 			yield(topology.Raw{}, err)
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		type change struct {
-			row topology.Raw
-			err error
-		}
-		out := make(chan change)
-		send := func(c change) bool {
-			select {
-			case out <- c:
-				return true
-			case <-ctx.Done():
-				return false
+		rows.AsTheyCome(ctx, func(ctx context.Context) (parts []iter.Seq2[topology.Raw, error]) {
+			for _, part := range k.parts() {
+				parts = append(parts, part.changes(ctx))
 			}
-		}
-		for _, part := range k.parts() {
-			go func() {
-				err := part.changes(ctx, func(r topology.Raw) bool { return send(change{row: r}) })
-				send(change{err: err})
-			}()
-		}
-		for {
-			select {
-			case c := <-out:
-				if !yield(c.row, c.err) || c.err != nil {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
+			return parts
+		})(yield)
+	}
+}
+
+// changes yields the rows of a partition and then every change. It ends with an error.
+func (k *kept) changes(ctx context.Context) iter.Seq2[topology.Raw, error] {
+	return func(yield func(topology.Raw, error) bool) {
+		enough := false
+		err := k.follow(ctx, func(r topology.Raw) bool {
+			enough = !yield(r, nil)
+			return !enough
+		})
+		if err != nil && !enough && ctx.Err() == nil {
+			yield(topology.Raw{}, err)
 		}
 	}
 }
 
-func (k *kept) changes(ctx context.Context, yield func(topology.Raw) bool) error {
+func (k *kept) follow(ctx context.Context, yield func(topology.Raw) bool) error {
 	var err error
 	at, ok := k.rows(ctx, nil, nil, yield, &err)
 	for ok && ctx.Err() == nil {
-		news := k.news.next()
+		news := k.news.Next()
 		s := k.view.Load()
 		if s == nil {
 			return fmt.Errorf("%w: partition %d has gone elsewhere", ErrRestoring, k.partition)
@@ -289,7 +279,7 @@ func (p *Processor) owners(ctx context.Context, table string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	g, err := k.description(ctx)
+	g, err := k.coordinator().Describe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: owners of the partitions: %w", ErrRestoring, err)
 	}

@@ -20,13 +20,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 	"github.com/tidemark-dev/tidemark/topology/topologytest"
 )
@@ -71,7 +71,7 @@ type stage struct {
 	topo    *topology.Topology
 	p       *processor.Processor
 	kafka   *kgo.Client
-	redis   *redis.Client
+	redis   *goredis.Client
 	refused *refusals
 	sent    map[int32]int64   // to the input, by partition
 	state   map[string]string // what scenarios want: lines of rows, by store and key
@@ -92,11 +92,11 @@ func newStage(t *testing.T, at servers, name string, declare func(*topology.Buil
 	declare(b, s)
 	s.topo = build(t, b)
 
-	options, err := redis.ParseURL(at.redis)
+	options, err := goredis.ParseURL(at.redis)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.redis = redis.NewClient(options)
+	s.redis = goredis.NewClient(options)
 	s.kafka, err = kgo.NewClient(kgo.SeedBrokers(at.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
@@ -313,7 +313,7 @@ func (s *stage) compareRow(line int, key []byte) {
 	}
 	eventually(s.t, func() error {
 		value, err := s.redis.Get(s.t.Context(), name+":"+string(key)).Bytes()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		if err != nil && !errors.Is(err, goredis.Nil) {
 			return err
 		}
 		if got := s.redisLine(string(key), value); got != want {
@@ -471,13 +471,13 @@ func (s *stage) compareRedis() {
 // none of them.
 var scenarios = map[string]func(*topology.Builder, *stage){
 	"hello": func(b *topology.Builder, s *stage) {
-		topology.Sync(topology.Materialize(b, s.journal(), topology.Store[string, hello]{Name: s.prefix + hellos.Name}), &sinks.Redis{Addr: s.servers.redis})
+		topology.Sync(topology.Materialize(b, s.journal(), topology.Store[string, hello]{Name: s.prefix + hellos.Name}), &redis.Sink{Addr: s.servers.redis})
 	},
 	"count": func(b *topology.Builder, s *stage) {
 		every := topology.Store[string, int64]{Name: s.prefix + counted.Name, EveryChange: true}
 		table := topology.Count(topology.Consume(b, s.journal()), every)
 		topology.Publish(table, topology.Topic[string, int64]{Name: s.prefix + counts.Name})
-		topology.Sync(table, &sinks.Redis{Addr: s.servers.redis})
+		topology.Sync(table, &redis.Sink{Addr: s.servers.redis})
 	},
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/inputs"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
@@ -23,53 +24,55 @@ type session struct {
 	cancel   context.CancelCauseFunc
 	loop     sync.WaitGroup
 
-	// gate: a task holds it for reading while it processes a batch, which so takes
-	// part in the open transaction as a whole. A commit holds it for writing. It
-	// is locked before everything else.
-	gate   sync.RWMutex
-	joined sarama.ConsumerGroupSession
-	fetch  sarama.ConsumerGroup
-	tasks  map[int32]*task
-	opened chan struct{} // a first record is in the transaction
+	joined  sarama.ConsumerGroupSession
+	claimer sarama.ConsumerGroup
+	fetcher *inputs.Fetcher
 
-	listed atomic.Pointer[[]*task] // tasks by partition, for readers that do not wait for a commit
-	share  atomic.Int32            // how many partitions the member has been given
+	transactions *transactions
+	tasks        map[int32]*task         // guarded by the gate of the transactions
+	listed       atomic.Pointer[[]*task] // the same by partition, for readers that do not wait for a commit
+	parts        atomic.Pointer[[]part]  // the same
+	share        atomic.Int32            // how many partitions the member has been given
 
 	mu        sync.Mutex
 	shares    map[int32]int   // how many inputs each assigned partition has
 	claims    map[int32]*task // that have claims, also if not all of them
 	takeovers map[int32]*takeover
-
-	lost fetchTroubles
+	trouble   *time.Timer // of the group; until it is silent
 }
 
 // newSession comes before joining the group: its producer ends what a
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
-func newSession(m *member) (*session, error) {
-	producer, err := kafka.NewProducer(m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
+func newSession(ctx context.Context, m *member) (*session, error) {
+	producer, err := kafka.NewProducer(ctx, m.writer, m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}
 	producer.MaxMessageBytes = m.maxMessageBytes
 	s := &session{
 		member: m, producer: producer,
-		tasks: map[int32]*task{}, opened: make(chan struct{}, 1),
+		tasks:  map[int32]*task{},
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
-	s.lost = fetchTroubles{waits: m.waits, what: fmt.Sprintf("records of group %s", m.group.Name), places: map[string]*time.Timer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.listed.Store(&[]*task{})
+	s.parts.Store(&[]part{})
+	s.transactions = &transactions{
+		producer: producer, tasks: func() []part { return *s.parts.Load() }, membership: s.membership,
+		interval: m.config.CommitInterval, rejoining: &m.balance.joining, over: s.ctx, fail: s.fail,
+		waits: m.waits, what: "Kafka to take a commit of " + m.String(), counts: &m.counts, onStep: m.onStep,
+		reasons: make(chan struct{}, 1),
+	}
 	return s, nil
 }
 
 // Setup begins the membership. Rebalances change the claims, not the session.
 func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
-	s.gate.Lock()
+	s.transactions.gate.Lock()
 	s.joined = joined
-	s.gate.Unlock()
-	s.loop.Go(s.commitLoop)
-	go s.measureLag()
+	s.transactions.gate.Unlock()
+	s.loop.Go(s.transactions.run)
 	return nil
 }
 
@@ -79,23 +82,20 @@ func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.
 func (s *session) owns() error {
-	err := s.ask(s.ctx, func(b *sarama.Broker) (sarama.KError, error) {
-		r, err := b.Heartbeat(&sarama.HeartbeatRequest{
-			Version: 3, GroupId: s.group.Name, GenerationId: s.balance.generation.Load(),
-			MemberId: s.joined.MemberID(), GroupInstanceId: &s.instance,
-		})
-		if err != nil {
-			return 0, err
-		}
-		if r.Err == sarama.ErrRebalanceInProgress {
-			return 0, nil
-		}
-		return r.Err, nil
-	})
+	err := s.coordinator().Heartbeat(s.ctx, s.membership())
 	if err != nil {
 		return fmt.Errorf("is the partition still ours? %w", err)
 	}
 	return nil
+}
+
+// membership fences a zombie: the broker takes offsets only from the member,
+// and of the generation, that owns the partitions.
+func (s *session) membership() *sarama.ConsumerGroupMetadata {
+	return &sarama.ConsumerGroupMetadata{
+		GroupID: s.group.Name, GenerationID: s.balance.generation.Load(),
+		MemberID: s.joined.MemberID(), GroupInstanceID: &s.instance,
+	}
 }
 
 // fail ends the session without a commit.
@@ -116,8 +116,8 @@ var errSessionOver = errors.New("the session is over")
 func (s *session) close() {
 	s.cancel(errSessionOver)
 	s.loop.Wait()
-	s.lost.end()
 	if err := s.producer.Abort(); err != nil {
 		s.log.Debug("aborting the open transaction", "error", err)
 	}
+	s.producer.Close()
 }

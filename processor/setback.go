@@ -8,6 +8,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -22,7 +23,7 @@ func (p *Processor) SetBackClocks(ctx context.Context, to time.Time) (changed in
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	for _, g := range p.topology.Groups() {
-		n, err := setBackGroup(ctx, client, g, to)
+		n, err := setBackGroup(ctx, client.Sarama, g, to)
 		if changed += n; err != nil {
 			return changed, fmt.Errorf("group %q: %w", g.Name, err)
 		}
@@ -40,40 +41,25 @@ func setBackGroup(ctx context.Context, client sarama.Client, g *topology.Group, 
 	if err != nil {
 		return 0, inUse(err)
 	}
-	req := &sarama.OffsetCommitRequest{Version: 7, ConsumerGroup: g.Name, ConsumerGroupGeneration: sarama.GroupGenerationUndefined}
+	var back []kafka.Committed
 	for _, c := range all {
-		back, err := topology.SetBack(c.clocks, to)
+		clocks, err := topology.SetBack(c.clocks, to)
 		if err != nil {
 			return 0, fmt.Errorf("offset of %s/%d: %w", c.topic, c.partition, err)
 		}
-		if back == c.clocks {
+		if clocks == c.clocks {
 			continue
 		}
-		c.clocks = back
-		req.AddBlockWithLeaderEpoch(c.topic, c.partition, c.offset, c.epoch, 0, *c.metadata())
-		changed++
+		c.clocks = clocks
+		back = append(back, kafka.Committed{Topic: c.topic, Partition: c.partition, Offset: c.offset, Epoch: c.epoch, Metadata: *c.metadata()})
 	}
-	if changed == 0 {
+	if len(back) == 0 {
 		return 0, nil
 	}
-	err = askCoordinator(ctx, client, g.Name, func(b *sarama.Broker) (sarama.KError, error) {
-		answer, err := b.CommitOffset(req)
-		if err != nil {
-			return 0, err
-		}
-		for _, codes := range answer.Errors {
-			for _, code := range codes {
-				if code != sarama.ErrNoError {
-					return code, nil
-				}
-			}
-		}
-		return 0, nil
-	})
-	if err != nil {
+	if err := (kafka.Group{Client: client, Name: g.Name}).Commit(ctx, back); err != nil {
 		return 0, inUse(err)
 	}
-	return changed, nil
+	return len(back), nil
 }
 
 // inUse names the usual cause of what a group refuses, or what helps.

@@ -11,7 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -41,7 +41,7 @@ func shopTopology(t testing.TB, redis string) *topology.Topology {
 		}
 		return fmt.Sprintf("%d of %s", amount, *name)
 	})), bills)
-	topology.Sync(sums, &sinks.Redis{Addr: redis})
+	topology.Sync(sums, &redissink.Sink{Addr: redis})
 	return build(t, b)
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -244,9 +244,9 @@ func TestTwoSinksOfATable(t *testing.T) {
 	other := miniredis.RunT(t)
 	b := topology.NewBuilder("hello")
 	table := topology.Materialize(b, journal, hellos)
-	topology.Sync(table, &sinks.Redis{Addr: c.redis.Addr()})
-	topology.Sync(table, &sinks.Redis{Addr: c.redis.Addr(), Category: "copy:of"})
-	topology.Sync(table, &sinks.Redis{Addr: other.Addr()})
+	topology.Sync(table, &redis.Sink{Addr: c.redis.Addr()})
+	topology.Sync(table, &redis.Sink{Addr: c.redis.Addr(), Category: "copy:of"})
+	topology.Sync(table, &redis.Sink{Addr: other.Addr()})
 	i := c.start(build(t, b), nil)
 	c.produce(journal.Name, greetings(50, 10)...)
 	c.materialized(i)
@@ -287,7 +287,7 @@ func TestSinkIsBroken(t *testing.T) {
 	b := topology.NewBuilder("hello")
 	table := topology.Materialize(b, journal, hellos)
 	topology.Sync(table, broken{})
-	topology.Sync(table, &sinks.Redis{Addr: c.redis.Addr()})
+	topology.Sync(table, &redis.Sink{Addr: c.redis.Addr()})
 	i := c.start(build(t, b), nil)
 	i.await(processor.Running)
 	c.produce(journal.Name, greetings(500, 10)...)
@@ -315,7 +315,7 @@ func TestSinkRefuses(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	c.create(journal.Name, 1, nil)
-	i := c.start(c.hello(), func(cfg *processor.Config) { cfg.StartTimeout = 200 * time.Millisecond })
+	i := c.start(c.hello(), func(cfg *processor.Config) { cfg.StartTimeout = 2 * time.Second })
 	c.produce(journal.Name, greetings(50, 10)...)
 	c.materialized(i)
 	c.redis.SetError("NOPERM this user has no permissions to run the 'evalsha' command")

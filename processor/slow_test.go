@@ -28,7 +28,7 @@ type heap struct {
 	ended   chan struct{}
 }
 
-func (h heap) rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
+func (h heap) Rows(ctx context.Context, store string, from, to []byte) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		for i := range h.n {
 			r, err := h.topology.Parse(store, fmt.Sprint(i), nil)
@@ -45,10 +45,10 @@ func (h heap) rows(ctx context.Context, store string, from, to []byte) iter.Seq2
 	}
 }
 
-func (h heap) changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
+func (h heap) Changes(ctx context.Context, store string) iter.Seq2[topology.Raw, error] {
 	return func(yield func(topology.Raw, error) bool) {
 		defer close(h.ended)
-		for r, err := range h.rows(ctx, store, nil, nil) {
+		for r, err := range h.Rows(ctx, store, nil, nil) {
 			if !yield(r, err) {
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -44,6 +45,10 @@ func (s *State) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q is not a state", text)
 }
+
+// A Wait is something that an instance is waiting for: What, its Cause, and Since
+// when. Its String is a sentence.
+type Wait = waiting.Wait
 
 // Status is what an instance is doing.
 type Status struct {
@@ -103,8 +108,8 @@ func (t *task) status() (lines []TaskStatus) {
 		whole.State = Running
 	}
 	for _, in := range t.claims() {
-		whole.Committed = append(whole.Committed, in.position())
-		whole.Lag += in.lag()
+		whole.Committed = append(whole.Committed, in.Position())
+		whole.Lag += in.Lag()
 	}
 	for _, k := range t.stores {
 		if k.Table {
@@ -125,11 +130,7 @@ func (t *task) status() (lines []TaskStatus) {
 func (k *kept) status(s TaskStatus) TaskStatus {
 	s.Table, s.Restore = k.Name, max(0, k.left.Load())
 	for _, f := range k.followers {
-		status := SinkStatus{Sink: f.sink.String(), Lag: max(0, f.end.Load()-f.done.Load())}
-		if err := f.err.Load(); err != nil {
-			status.Err = *err
-		}
-		s.Sinks = append(s.Sinks, status)
+		s.Sinks = append(s.Sinks, SinkStatus(f.Status()))
 	}
 	return s
 }

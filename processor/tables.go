@@ -16,30 +16,7 @@ import (
 
 // tables lists the tables, with the partitions that are here.
 func (h *handler) tables(w http.ResponseWriter, _ *http.Request) {
-	type table struct {
-		Table      string  `json:"table"`
-		Topic      string  `json:"topic"` // the changelog
-		State      State   `json:"state"`
-		Partitions []int32 `json:"partitions"` // of this instance
-		Restore    int64   `json:"restore"`    // changelog offsets still to read
-	}
-	list := []table{}
-	s := h.Status()
-	for _, name := range h.topology.Stores() {
-		t := table{Table: name, Topic: h.changelog(name), State: s.State, Partitions: h.own(name)}
-		for _, task := range s.Tasks {
-			if task.Table == name {
-				t.Restore += task.Restore
-			}
-		}
-		for _, g := range s.Globals {
-			if g.Table == name {
-				t.Topic, t.State, t.Restore = g.Topic, g.State, g.Restore
-			}
-		}
-		list = append(list, t)
-	}
-	writeJSON(w, http.StatusOK, list)
+	writeJSON(w, http.StatusOK, h.cluster.here.Tables())
 }
 
 // table answers for one table; rest is the escaped path behind /v1/tables/.
@@ -50,7 +27,7 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 		writeProblem(w, problem{Code: codeBadRequest, Message: err.Error()})
 		return
 	}
-	if stores := h.topology.Stores(); !slices.Contains(stores, name) {
+	if stores := h.cluster.topology.Stores(); !slices.Contains(stores, name) {
 		writeProblem(w, problem{
 			Code: codeNoSuchTable, Tables: stores,
 			Message: fmt.Sprintf("there is no table %q, but %s", name, strings.Join(stores, ", ")),
@@ -74,7 +51,7 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 		h.answerRows(w, r, q)
 	case q.key != nil:
 	case q.watch && r.Method == http.MethodHead: // it would never end
-		h.cover(w, h.own(q.table))
+		h.cover(w, h.cluster.own(q.table))
 	case q.watch:
 		h.answerChanges(w, r, q)
 	default:
@@ -89,15 +66,15 @@ func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) 
 	var err error
 	switch {
 	case q.anywhere:
-		own := h.own(q.table)
+		own := h.cluster.own(q.table)
 		h.cover(w, own)
-		raw, err = h.among(r.Context(), q.table, own, q.key)
+		raw, err = h.cluster.among(r.Context(), q.table, own, q.key)
 	case q.hop:
-		raw, err = h.row(r.Context(), q.table, q.key)
+		raw, err = h.cluster.here.Row(r.Context(), q.table, q.key)
 	case q.local:
-		raw, err = h.getHere(r.Context(), q.table, q.key)
+		raw, err = h.cluster.getHere(r.Context(), q.table, q.key)
 	default:
-		raw, err = h.get(r.Context(), q.table, q.key)
+		raw, err = h.cluster.get(r.Context(), q.table, q.key)
 	}
 	switch {
 	case err != nil:
@@ -134,15 +111,15 @@ const answerSize = 8 << 20
 // people get is gathered first, so that an error is the answer's status, and where
 // to go on is its header; a peer only stops sending when it has sent enough.
 func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question) {
-	own := h.own(q.table)
+	own := h.cluster.own(q.table)
 	h.cover(w, own)
 	if q.hop {
-		h.stream(w, r, q, firstOf(h.local(r.Context(), q.table, own, q.from, q.to), q.limit))
+		h.stream(w, r, q, firstOf(h.cluster.local(r.Context(), q.table, own, q.from, q.to), q.limit))
 		return
 	}
-	rows := h.ordered(r.Context(), q.table, q.from, q.to, q.limit+1)
+	rows := h.cluster.ordered(r.Context(), q.table, q.from, q.to, q.limit+1)
 	if q.local {
-		rows = h.local(r.Context(), q.table, own, q.from, q.to)
+		rows = h.cluster.local(r.Context(), q.table, own, q.from, q.to)
 	}
 	found, next, err := gathered(rows, q.limit)
 	if err != nil {
@@ -203,12 +180,12 @@ func firstOf(rows iter.Seq2[topology.Raw, error], limit int) iter.Seq2[topology.
 // answerChanges answers with rows and then changes, until the client goes or the
 // instance stops.
 func (h *handler) answerChanges(w http.ResponseWriter, r *http.Request, q question) {
-	h.cover(w, h.own(q.table))
+	h.cover(w, h.cluster.own(q.table))
 	if q.local {
-		h.stream(w, r, q, h.changes(r.Context(), q.table))
+		h.stream(w, r, q, h.cluster.here.Changes(r.Context(), q.table))
 		return
 	}
-	h.stream(w, r, q, h.watch(r.Context(), q.table))
+	h.stream(w, r, q, h.cluster.watch(r.Context(), q.table))
 }
 
 // cover says which partitions an answer to another instance is about.
@@ -278,7 +255,7 @@ func (h *handler) line(table string, raw topology.Raw) (textRow, error) {
 // text returns a row's key and value as a person writes them.
 func (h *handler) text(table string, raw topology.Raw) (key string, value json.RawMessage, err error) {
 	raw.Topic = table
-	key, value, err = h.topology.Format(raw)
+	key, value, err = h.cluster.topology.Format(raw)
 	if err != nil {
 		return "", nil, fmt.Errorf("table %q: row %q of partition %d: %w", table, raw.Key, raw.Partition, err)
 	}

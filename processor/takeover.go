@@ -86,7 +86,7 @@ func (s *session) owner() string {
 func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32) (map[int32]legacy, error) {
 	done := map[string]bool{}
 	what := "the last owner's open transaction, of group " + s.group.Name
-	defer s.waits.clear(what, "")
+	defer s.waits.Clear(what, "")
 	for {
 		if !s.keep(fresh, topics) {
 			return nil, nil
@@ -104,7 +104,7 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 		if err != nil || stable && succeeded {
 			return legacies, err
 		}
-		s.waits.expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
+		s.waits.Expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
 		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take a decision down
 			return nil, err
 		}
@@ -181,8 +181,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			_, err := call(s.ctx, func() (any, error) { return nil, kafka.Fence(s.client, holder, transactionTimeout) })
-			if err != nil {
+			if err := kafka.Fence(s.ctx, s.client, holder, transactionTimeout); err != nil {
 				return false, err
 			}
 			all = all && stable
@@ -201,7 +200,7 @@ type groupView struct {
 
 func (s *session) describe() (*groupView, error) {
 	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
-	g, err := s.description(s.ctx)
+	g, err := s.coordinator().Describe(s.ctx)
 	if err != nil {
 		return nil, err
 	}

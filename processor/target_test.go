@@ -14,7 +14,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -50,7 +50,7 @@ func TestTargetOfAnotherApplication(t *testing.T) {
 	c.produce(journal.Name, greetings(50, 10)...)
 	c.materialized(i)
 	before := c.redisRows(hellos.Name)
-	other := c.start(helloOf(t, "other", &sinks.Redis{Addr: c.redis.Addr()}), nil)
+	other := c.start(helloOf(t, "other", &redis.Sink{Addr: c.redis.Addr()}), nil)
 	refusesTarget(t, other, `of table "hello-state-store" of application "hello", cluster "`, `of application "other", cluster "`)
 	if diff := cmp.Diff(before, c.redisRows(hellos.Name)); diff != "" {
 		t.Errorf("Redis (-before +after):\n%s", diff)
@@ -61,7 +61,7 @@ func TestTargetOfAnotherApplication(t *testing.T) {
 		t.Errorf("%d rebuilds", n)
 	}
 
-	apart := c.start(helloOf(t, "other", &sinks.Redis{Addr: c.redis.Addr(), Category: "others"}), nil)
+	apart := c.start(helloOf(t, "other", &redis.Sink{Addr: c.redis.Addr(), Category: "others"}), nil)
 	apart.await(processor.Running)
 	inRedis(t, c.redis, "others", c.redisRows(hellos.Name))
 }
@@ -103,7 +103,7 @@ func TestTargetIsHandedOver(t *testing.T) {
 	}
 	c.redis.Set(hellos.Name+":of the first one only", "{}")
 	c.redis.Del(ownerKey)
-	c.start(helloOf(t, "other", &sinks.Redis{Addr: c.redis.Addr()}), nil)
+	c.start(helloOf(t, "other", &redis.Sink{Addr: c.redis.Addr()}), nil)
 	inRedis(t, c.redis, hellos.Name, lastValues(c.read(journal.Name)))
 	if got := c.redis.HGet(ownerKey, "application"); got != "other" {
 		t.Errorf("the owner is %q", got)
@@ -179,7 +179,7 @@ func TestSinkIsReadable(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	c.click()
-	c.start(clicked(t, func() topology.Sink { return &sinks.Redis{Addr: c.redis.Addr()} }), nil)
+	c.start(clicked(t, func() topology.Sink { return &redis.Sink{Addr: c.redis.Addr()} }), nil)
 	c.eventuallyClicked()
 }
 
@@ -192,7 +192,7 @@ func TestTargetOfAnOlderVersion(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 1)
 			c.click()
-			old := c.start(clicked(t, func() topology.Sink { return &sinks.Redis{Addr: c.redis.Addr(), Raw: true} }), nil)
+			old := c.start(clicked(t, func() topology.Sink { return &redis.Sink{Addr: c.redis.Addr(), Raw: true} }), nil)
 			eventually(t, func() error {
 				if n := len(rowsInRedis(c.redis)); n != len(clickedRows) {
 					return fmt.Errorf("%d rows", n)
@@ -216,7 +216,7 @@ func TestTargetOfAnOlderVersion(t *testing.T) {
 			if empty {
 				dir = t.TempDir()
 			}
-			i := c.start(clicked(t, func() topology.Sink { return &sinks.Redis{Addr: c.redis.Addr()} }), keep(dir))
+			i := c.start(clicked(t, func() topology.Sink { return &redis.Sink{Addr: c.redis.Addr()} }), keep(dir))
 			c.eventuallyClicked()
 			if got := c.redis.HGet("tidemark:owner:hourly", "application"); got != "clicked" {
 				t.Errorf("the owner is %q", got)
@@ -240,7 +240,7 @@ func TestSinkByValue(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	c.create(journal.Name, 2, nil)
-	i := c.start(helloOf(t, "hello", byValue{&sinks.Redis{Addr: c.redis.Addr()}, []string{"a"}}), nil)
+	i := c.start(helloOf(t, "hello", byValue{&redis.Sink{Addr: c.redis.Addr()}, []string{"a"}}), nil)
 	c.produce(journal.Name, greetings(50, 10)...)
 	c.materialized(i)
 }
@@ -267,7 +267,7 @@ func TestSinkTakesSmallSteps(t *testing.T) {
 			c := newCluster(t, 1)
 			c.create(journal.Name, 2, nil)
 			c.produce(journal.Name, greetings(100, 40)...)
-			i := c.start(helloOf(t, "hello", narrow{&sinks.Redis{Addr: c.redis.Addr()}, most}), nil)
+			i := c.start(helloOf(t, "hello", narrow{&redis.Sink{Addr: c.redis.Addr()}, most}), nil)
 			c.materialized(i)
 			for range 5 {
 				c.produce(journal.Name, greetings(100, 40)...)
@@ -287,15 +287,15 @@ func TestSinkTakesSmallSteps(t *testing.T) {
 func TestSinkRefusesARow(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		sink func(*sinks.Redis) topology.Sink
+		sink func(*redis.Sink) topology.Sink
 		want string
 	}{
-		"too large": {func(r *sinks.Redis) topology.Sink { return narrow{r, 0} }, topology.ErrTooLarge.Error()},
-		"of another's name": {func(r *sinks.Redis) topology.Sink {
+		"too large": {func(r *redis.Sink) topology.Sink { return narrow{r, 0} }, topology.ErrTooLarge.Error()},
+		"of another's name": {func(r *redis.Sink) topology.Sink {
 			r.Key = func([]byte) (string, error) { return "same", nil }
 			return r
 		}, "the sink's Key must give each row a name of its own"},
-		"without a name": {func(r *sinks.Redis) topology.Sink {
+		"without a name": {func(r *redis.Sink) topology.Sink {
 			r.Key = func([]byte) (string, error) { return "", errors.New("no name") }
 			return r
 		}, "its key cannot be written: no name"},
@@ -305,7 +305,7 @@ func TestSinkRefusesARow(t *testing.T) {
 			c := newCluster(t, 1)
 			c.create(journal.Name, 1, nil)
 			c.produce(journal.Name, greetings(10, 2)...)
-			i := c.start(helloOf(t, "hello", test.sink(&sinks.Redis{Addr: c.redis.Addr()})), nil)
+			i := c.start(helloOf(t, "hello", test.sink(&redis.Sink{Addr: c.redis.Addr()})), nil)
 			if got := i.failed(); !strings.Contains(got, `row "testid-`) || !strings.Contains(got, test.want) || !strings.Contains(got, "hello-state-store/0") {
 				t.Errorf("it ends with %q", got)
 			}
@@ -321,7 +321,7 @@ func TestSinkKeepsTheOrderOfAKey(t *testing.T) {
 	b := topology.NewBuilder("hello")
 	every := hellos
 	every.EveryChange = true
-	topology.Sync(topology.Materialize(b, journal, every), &sinks.Redis{Addr: c.redis.Addr()})
+	topology.Sync(topology.Materialize(b, journal, every), &redis.Sink{Addr: c.redis.Addr()})
 	i := c.start(build(t, b), nil)
 	i.await(processor.Running)
 	gone := func(key int) topology.Raw { return topology.Raw{Key: greeting(key, 0).Key} }
@@ -345,7 +345,7 @@ func TestSinkLeavesARowOut(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 1)
 			c.create(journal.Name, 1, nil)
-			sink := &sinks.Redis{Addr: c.redis.Addr()}
+			sink := &redis.Sink{Addr: c.redis.Addr()}
 			sink.Key = func(key []byte) (string, error) {
 				if string(key) == "testid-01" {
 					return "", errors.New("no name")

@@ -4,60 +4,89 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
+	"github.com/IBM/sarama"
+
+	"github.com/tidemark-dev/tidemark/internal/inputs"
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A task owns one partition number of all inputs of its group: one stock
 // goka.Processor around the pure task of the topology, and its stores. The
-// fields below the line are guarded by the session's gate: a batch in process
-// holds it for reading and is the only one to write them while a commit, which
-// holds it for writing, is not.
+// fields below the line are guarded by the session's gate: a turn holds it for
+// reading and is the only one to write them while a commit, which holds it for
+// writing, is not.
 type task struct {
 	*session
 	partition int32
-	inputs    []*input // by topic; complete once gathered is closed
+	inputs    []*inputs.Input // by topic; complete once gathered is closed
 	gathered  chan struct{}
 	ended     chan struct{} // the claims may go back
+	arrived   chan struct{} // an input has news
 	stores    []*kept       // as in the group
 	legacy    legacy
 	core      *topology.Task // nil while the stores are not open
 	opening   error          // why they could not be opened
+	renewed   []string       // topics whose limits were asked for since the last call that was not refused by them
 	turns     chan func()    // what goka's next callbacks do
-	merge     *merge         // of several inputs; nil for one
+	merge     *inputs.Merge
 
-	ctx    context.Context // ends when the partition is revoked, or with the session
-	revoke context.CancelFunc
-	stop   context.CancelFunc // ends goka's Run
+	ctx     context.Context // ends when the partition is revoked, or with the session
+	revoke  context.CancelFunc
+	claimed context.Context // ends with ctx, or when sarama ends a claim
+	unclaim context.CancelFunc
+	stop    context.CancelFunc // ends goka's Run
 
-	serving   atomic.Bool // restored, and processing
-	releasing atomic.Bool // the next commit is the task's last
+	phase  atomic.Int32
+	idle   atomic.Bool  // there is nothing to process, here or on its way
+	large  atomic.Bool  // the transaction is large enough
+	behind atomic.Int64 // offsets of the inputs still to process
 
 	// ---
-	own      bool // the partition is marked as ours
-	claiming bool // the next commit marks it
-	last     bool // the commit under way is the task's last
-	closed   bool // no effects any more
-	touched  bool // it has a part in the open transaction
-	records  int  // processed in the open transaction
+	own     bool // the partition is marked as ours
+	last    bool // the commit under way is the task's last
+	touched bool // it has a part in the open transaction
+	records int  // processed in the open transaction
+	size    int  // bytes of its rows there
 }
+
+// The phases of a task, each of which is entered once.
+const (
+	restoring int32 = iota // or waiting for the other claims
+	claiming               // the next commit marks the partition as ours
+	running
+	releasing // the next commit is the task's last
+	closed    // no effects any more
+)
 
 func newTask(s *session, partition int32) *task {
 	t := &task{
 		session: s, partition: partition, gathered: make(chan struct{}), ended: make(chan struct{}),
-		turns: make(chan func(), 32),
+		turns: make(chan func(), 1), arrived: make(chan struct{}, 1),
 	}
 	t.ctx, t.revoke = context.WithCancel(s.ctx)
+	t.claimed, t.unclaim = context.WithCancel(t.ctx)
+	t.idle.Store(true)
 	for i := range s.group.Stores {
 		t.stores = append(t.stores, newKept(t, &s.group.Stores[i]))
 	}
 	return t
 }
 
+// news says that an input has something.
+func (t *task) news() {
+	select {
+	case t.arrived <- struct{}{}:
+	default:
+	}
+}
+
 // claims returns the inputs, none while the group is still handing them over.
-func (t *task) claims() []*input {
+func (t *task) claims() []*inputs.Input {
 	select {
 	case <-t.gathered:
 		return t.inputs
@@ -72,56 +101,105 @@ func (t *task) kept(name string) *kept {
 }
 
 // ready tells whether the tables are restored and served.
-func (t *task) ready() bool { return t.serving.Load() }
+func (t *task) ready() bool {
+	p := t.phase.Load()
+	return (p == running || p == releasing) && !slices.ContainsFunc(t.stores, func(k *kept) bool { return k.view.Load() == nil })
+}
+
+// open tells whether records may be processed. The gate is held for reading.
+func (t *task) open() bool { return t.phase.Load() != closed && t.session.ctx.Err() == nil }
 
 // serve shows the tables to views.
 func (t *task) serve() {
 	for _, k := range t.stores {
 		k.view.Store(k.store)
 	}
-	t.serving.Store(true)
+	t.phase.CompareAndSwap(claiming, running)
 	t.update()
 }
 
-// begin marks the partition as ours, before its first record is processed.
+// begin has the inputs fetched, and marks the partition as ours before its first
+// record is processed.
 func (t *task) begin() error {
 	for _, in := range t.inputs {
-		if err := in.begin(t.client); err != nil {
+		from, err := t.startOf(in)
+		if err != nil {
 			return err
 		}
+		in.Start(from)
+		t.fetcher.Add(in)
 	}
-	for { // one commit may mark several tasks
-		settled := t.balance.settled.next()
-		t.gate.Lock()
-		revoked := t.ctx.Err()
-		if t.claiming = !t.own && revoked == nil; t.claiming && !t.balance.joining.Load() {
-			t.commit()
-		}
+	t.phase.Store(claiming)
+	for {
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.RLock()
 		own := t.own
-		t.gate.Unlock()
+		t.transactions.gate.RUnlock()
 		if own {
 			return nil
 		}
-		if revoked != nil {
-			return revoked // and unmarked, for a mark would have the next owner fence us
-		}
+		t.transactions.wake()
 		select {
-		case <-settled: // the commit that the rebalance held up
-		case <-t.ctx.Done():
+		case <-committed:
+		case <-t.claimed.Done():
+			t.transactions.gate.Lock()
+			defer t.transactions.gate.Unlock()
+			if t.own {
+				return nil
+			}
+			t.phase.Store(closed) // and unmarked, for a mark would have the next owner fence us
+			return t.claimed.Err()
 		}
+	}
+}
+
+// startOf returns where an input starts: at the log's start if nothing of it is
+// committed.
+func (t *task) startOf(in *inputs.Input) (int64, error) {
+	if at := in.Next(); at >= 0 {
+		return at, nil
+	}
+	start, err := t.client.GetOffset(in.Topic(), in.Partition(), sarama.OffsetOldest)
+	if err != nil {
+		return 0, fmt.Errorf("start of %s: %w", in, err)
+	}
+	return start, nil
+}
+
+// rest notes that the task has nothing to process now. What it has processed need not
+// wait for more, unless that is on its way.
+func (t *task) rest() {
+	if idle := !t.merge.Coming(); t.idle.Swap(idle) != idle && idle {
+		t.transactions.wake()
 	}
 }
 
 // release ends the task's part in the transaction: its progress is committed,
 // and the partition is marked as nobody's.
 func (t *task) release() {
-	t.releasing.Store(true)
-	t.gate.Lock()
-	defer t.gate.Unlock()
-	if !t.closed {
-		t.commit() // of all tasks that are being released
+	for _, in := range t.inputs {
+		t.fetcher.Remove(in)
 	}
-	t.closed = true
+	for {
+		committed := t.transactions.settled.Next()
+		t.transactions.gate.Lock()
+		switch {
+		case t.session.ctx.Err() != nil, !t.own && !t.touched:
+			t.phase.Store(closed)
+		case t.phase.Load() != closed:
+			t.phase.Store(releasing)
+		}
+		over := t.phase.Load() == closed
+		t.transactions.gate.Unlock()
+		if over {
+			return
+		}
+		t.transactions.wake()
+		select {
+		case <-committed:
+		case <-t.session.ctx.Done():
+		}
+	}
 }
 
 // giveBack marks a partition as nobody's that was ours from before, and of which
@@ -134,9 +212,55 @@ func (t *task) giveBack() error {
 	return err
 }
 
+func (t *task) number() int32       { return t.partition }
+func (t *task) in(phase int32) bool { return t.phase.Load() == phase }
+func (t *task) isIdle() bool        { return t.idle.Load() }
+func (t *task) isLarge() bool       { return t.large.Load() }
+func (t *task) isBehind() bool      { return t.behind.Load() > farBehind }
+
+// changelogs are those that get rows in the open transaction.
+func (t *task) changelogs() (topics []string) {
+	if !t.touched || !t.open() {
+		return nil
+	}
+	for _, k := range t.stores {
+		if k.store.Waiting() > 0 {
+			topics = append(topics, k.Changelog)
+		}
+	}
+	return topics
+}
+
+// addOffsets says where the group goes on. The metadata says whose the partition is,
+// unless it is given up, where the task's clocks stand, and what its tables are.
+func (t *task) addOffsets(offsets kafka.Offsets) {
+	m := marks{owner: t.owner(), clocks: t.clocks(), tables: t.tables(), strays: t.strayed.Load()}
+	if t.last = t.in(releasing); t.last {
+		m.owner = ""
+	}
+	for _, in := range t.inputs {
+		at := in.Next()
+		if at < 0 {
+			continue // nothing of it was ever read
+		}
+		offsets[in.Topic()] = append(offsets[in.Topic()], &sarama.PartitionOffsetMetadata{
+			Partition: t.partition, Offset: at, LeaderEpoch: -1, Metadata: m.metadata(),
+		})
+		m.clocks, m.tables = "", ""
+	}
+}
+
 // takesPart tells whether the task has something for the next commit.
 func (t *task) takesPart() bool {
-	return !t.closed && (t.touched || t.claiming || t.releasing.Load() && t.own)
+	switch t.phase.Load() {
+	case closed:
+		return false
+	case claiming:
+		return true
+	case releasing:
+		return t.touched || t.own
+	}
+	return t.touched
 }
 
 // committed takes over what the transaction has committed.
@@ -144,14 +268,18 @@ func (t *task) committed() error {
 	defer func(records int64) {
 		t.counts.records.Add(records) // last: who sees these finds the rows in a view
 		for _, in := range t.inputs {
-			in.progress.Store(in.next)
+			in.Committed()
 		}
 	}(int64(t.records))
 	if t.records > 0 {
 		t.holds.release(t.partition)
 	}
-	t.records, t.touched, t.claiming = 0, false, false
-	t.own, t.closed = !t.last, t.last
+	t.transactions.bytes.Add(-int64(t.size))
+	t.records, t.size, t.touched = 0, 0, false
+	t.large.Store(false)
+	if t.own = !t.last; t.last {
+		t.phase.Store(closed)
+	}
 	var errs []error
 	for _, k := range t.stores {
 		errs = append(errs, k.committed())
@@ -181,27 +309,6 @@ func (t *task) clocks() string {
 		return t.legacy.clocks
 	}
 	return t.core.Clocks()
-}
-
-// dry tells whether nothing is there that can be processed now.
-func (t *task) dry() bool {
-	if t.merge != nil {
-		return t.merge.idle.Load()
-	}
-	for _, in := range t.claims() {
-		if len(in.claim.Messages()) > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// behind returns how far the task's inputs are behind.
-func (t *task) behind() (n int64) {
-	for _, in := range t.claims() {
-		n += max(0, in.behind())
-	}
-	return n
 }
 
 // tasks returns the member's tasks, by partition.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -28,10 +29,10 @@ type topics struct {
 // any task: goka would have each of its processors do it, and all but the first
 // would fail.
 func (p *Processor) prepareTopics(ctx context.Context) (ready topics, err error) {
-	if err := p.client.RefreshMetadata(); err != nil {
+	if err := p.broker().Refresh(ctx); err != nil {
 		return ready, fmt.Errorf("metadata: %w", explain(err))
 	}
-	known, err := p.knownTopics()
+	known, err := p.knownTopics(ctx)
 	if err != nil {
 		return ready, err
 	}
@@ -39,41 +40,37 @@ func (p *Processor) prepareTopics(ctx context.Context) (ready topics, err error)
 	if err != nil {
 		return ready, &startError{err}
 	}
-	admin, err := sarama.NewClusterAdminFromClient(p.client) // closing it would close the client
-	if err != nil {
-		return ready, err
-	}
-	if err := p.askLimits(p.allTopics()); err != nil {
+	if err := p.askLimits(ctx, p.allTopics()); err != nil {
 		return ready, err
 	}
 	ready = topics{partitions: partitions, retention: map[string]time.Duration{}}
 	wrong := p.strangeTopics()
 	for _, r := range p.topology.Repartitions() {
-		wrong = append(wrong, p.ensureRepartition(ctx, admin, r.Topic, partitions[r.Topic]))
+		wrong = append(wrong, p.ensureRepartition(ctx, r.Topic, partitions[r.Topic]))
 	}
 	for _, g := range p.topology.Groups() {
 		for _, s := range g.Stores {
-			retention, err := p.ensureChangelog(admin, s.Changelog, partitions[s.Changelog])
+			retention, err := p.ensureChangelog(ctx, s.Changelog, partitions[s.Changelog])
 			wrong = append(wrong, err)
 			ready.retention[s.Changelog] = retention
 		}
 	}
 	if p.topology.DeadLetters(p.config.Policies) {
-		wrong = append(wrong, p.ensureTopic(admin, p.deadLetters(), -1, nil))
+		wrong = append(wrong, p.ensureTopic(ctx, p.deadLetters(), -1, nil))
 	}
 	for _, g := range p.topology.Globals() {
-		config, err := p.topicConfig(admin, g.Topic, "cleanup.policy", "delete.retention.ms")
+		config, err := p.topicConfig(ctx, g.Topic, "cleanup.policy", "delete.retention.ms")
 		wrong = append(wrong, err)
 		ready.retention[g.Topic] = math.MaxInt64 // a tombstone goes with what was before it
 		if strings.Contains(config["cleanup.policy"], "compact") {
 			ready.retention[g.Topic] = tombstones(config)
 		}
 	}
-	return ready, errors.Join(append(wrong, p.askLimits(p.allTopics()))...) // of those that were created, too
+	return ready, errors.Join(append(wrong, p.askLimits(ctx, p.allTopics()))...) // of those that were created, too
 }
 
 // knownTopics returns the partitions of the topology's topics that exist.
-func (p *Processor) knownTopics() (map[string]int32, error) {
+func (p *Processor) knownTopics(ctx context.Context) (map[string]int32, error) {
 	var foreign, ours []string
 	for _, r := range p.topology.Repartitions() {
 		ours = append(ours, r.Topic)
@@ -94,38 +91,34 @@ func (p *Processor) knownTopics() (map[string]int32, error) {
 	known, asked := map[string]int32{}, map[string]bool{}
 	var wrong []error
 	for _, topic := range slices.Concat(foreign, ours) {
-		// client.Partitions looks for a missing one four times, which takes a while.
+		// Partitions looks for a missing one four times, which takes a while.
 		if asked[topic] || slices.Contains(ours, topic) && !slices.Contains(names, topic) {
 			continue
 		}
 		asked[topic] = true
-		partitions, err := p.client.Partitions(topic)
+		partitions, err := p.broker().Partitions(ctx, topic)
 		switch {
 		case err == nil:
 			known[topic] = int32(len(partitions))
 		case !errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-			wrong = append(wrong, fmt.Errorf("topic %q: %w", topic, err))
+			wrong = append(wrong, err)
 		}
 	}
 	return known, errors.Join(wrong...)
 }
 
-// knows tells whether a topic is in the client's metadata. client.Partitions
-// would look for a missing one four times, and take most of a second for it.
-func (p *Processor) knows(topic string) bool {
-	topics, err := p.client.Topics()
-	return err == nil && slices.Contains(topics, topic)
-}
+// broker asks about topics, and creates them.
+func (p *Processor) broker() kafka.Topics { return kafka.Topics{Client: p.client} }
 
 // ensureRepartition creates a topic for records to go through, if it does not
 // exist: they stay until they are committed, see purge.
-func (p *Processor) ensureRepartition(ctx context.Context, admin sarama.ClusterAdmin, topic string, partitions int32) error {
-	there := p.knows(topic)
+func (p *Processor) ensureRepartition(ctx context.Context, topic string, partitions int32) error {
+	there := p.broker().Know(topic)
 	settings := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 	if p.config.topicSettings(topic, nil)["segment.bytes"] == "" {
 		settings["segment.bytes"] = "52428800" // what is purged goes with its segment
 	}
-	if err := p.ensureTopic(admin, topic, partitions, settings); err != nil {
+	if err := p.ensureTopic(ctx, topic, partitions, settings); err != nil {
 		return err
 	}
 	if there {
@@ -133,7 +126,7 @@ func (p *Processor) ensureRepartition(ctx context.Context, admin sarama.ClusterA
 			return err
 		}
 	}
-	config, err := p.topicConfig(admin, topic, "cleanup.policy", "retention.ms")
+	config, err := p.topicConfig(ctx, topic, "cleanup.policy", "retention.ms")
 	if err != nil {
 		return err
 	}
@@ -148,14 +141,14 @@ func (p *Processor) ensureRepartition(ctx context.Context, admin sarama.ClusterA
 
 // ensureChangelog creates a changelog if it does not exist, refuses one that
 // would lose rows, and returns for how long it keeps tombstones.
-func (p *Processor) ensureChangelog(admin sarama.ClusterAdmin, topic string, partitions int32) (retention time.Duration, err error) {
-	err = p.ensureTopic(admin, topic, partitions, map[string]string{
+func (p *Processor) ensureChangelog(ctx context.Context, topic string, partitions int32) (retention time.Duration, err error) {
+	err = p.ensureTopic(ctx, topic, partitions, map[string]string{
 		"cleanup.policy": "compact", "message.timestamp.type": "CreateTime", // rows keep the times of records
 	})
 	if err != nil {
 		return 0, err
 	}
-	config, err := p.topicConfig(admin, topic, "cleanup.policy", "delete.retention.ms")
+	config, err := p.topicConfig(ctx, topic, "cleanup.policy", "delete.retention.ms")
 	if err != nil {
 		return 0, err
 	}
@@ -174,41 +167,27 @@ func tombstones(config map[string]string) time.Duration {
 }
 
 // topicConfig returns settings of a topic.
-func (p *Processor) topicConfig(admin sarama.ClusterAdmin, topic string, names ...string) (map[string]string, error) {
-	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
-		Type: sarama.TopicResource, Name: topic, ConfigNames: names,
-	}}, sarama.DescribeConfigsOptions{})
-	switch {
-	case err == nil && len(results) != 1:
-		err = sarama.ErrIncompleteResponse
-	case err == nil && results[0].ErrorCode != sarama.ErrNoError:
-		err = results[0].ErrorCode
+func (p *Processor) topicConfig(ctx context.Context, topic string, names ...string) (map[string]string, error) {
+	all, err := p.broker().Settings(ctx, []string{topic}, names...)
+	if err == nil {
+		err = all[0].Err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("configuration of topic %q: %w", topic, err)
 	}
-	config := map[string]string{}
-	for _, e := range results[0].Configs {
-		config[e.Name] = e.Value
-	}
-	return config, nil
+	return all[0].Values, nil
 }
 
 // ensureTopic creates a topic unless it exists, and waits until it is known. One
 // that exists has the partitions that are wanted, or was made a moment ago.
-func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitions int32, config map[string]string) error {
-	if p.knows(name) {
+func (p *Processor) ensureTopic(ctx context.Context, name string, partitions int32, config map[string]string) error {
+	if p.broker().Know(name) {
 		return nil
 	}
 	config = p.limits.settings(name == p.deadLetters(), p.config.topicSettings(name, config))
-	detail := &sarama.TopicDetail{
-		NumPartitions: partitions, ReplicationFactor: int16(cmp.Or(p.config.Replication, -1)),
-		ConfigEntries: map[string]*string{},
-	}
-	for k, v := range config {
-		detail.ConfigEntries[k] = &v
-	}
-	err := admin.CreateTopic(name, detail, false)
+	err := p.broker().Create(ctx, kafka.NewTopic{
+		Name: name, Partitions: partitions, Replication: cmp.Or(p.config.Replication, -1), Settings: config,
+	})
 	switch {
 	case errors.Is(err, sarama.ErrInvalidReplicationFactor):
 		return &startError{fmt.Errorf("creating topic %q: %w: is Replication, or default.replication.factor of the brokers, larger than the number of brokers that are up?", name, sentence{err})}
@@ -222,12 +201,12 @@ func (p *Processor) ensureTopic(admin sarama.ClusterAdmin, name string, partitio
 	if err == nil {
 		p.config.Logger.Info("topic created", "topic", name, "partitions", partitions)
 	}
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		err := p.serves(name)
+	for began := time.Now(); ; {
+		err := p.serves(ctx, name)
 		if err == nil {
 			return nil
 		}
-		if time.Since(began) > p.config.StartTimeout {
+		if time.Since(began) > p.config.StartTimeout || sleep(ctx, 20*time.Millisecond) != nil {
 			return fmt.Errorf("topic %q was created, but does not answer: %w: is a broker down?", name, sentence{err})
 		}
 	}
@@ -250,41 +229,22 @@ func how(partitions int32, config map[string]string) string {
 
 // serves tells whether every partition of a topic answers: one that was made a
 // moment ago does not.
-func (p *Processor) serves(topic string) error {
-	if err := p.client.RefreshMetadata(topic); err != nil {
+func (p *Processor) serves(ctx context.Context, topic string) error {
+	if err := p.broker().Refresh(ctx, topic); err != nil {
 		return err
 	}
-	partitions, err := p.client.Partitions(topic)
-	if err != nil {
-		return err
-	}
-	for _, n := range partitions {
-		if _, err := p.client.GetOffset(topic, n, sarama.OffsetNewest); err != nil {
-			return fmt.Errorf("partition %d: %w", n, err)
-		}
-	}
-	return nil
+	_, err := p.broker().Ends(ctx, topic)
+	return err
 }
 
 // incarnation is the id of a topic: it changes when the topic is made anew. The
 // answer names the Kafka cluster too, which is noted for the sinks.
-func (p *Processor) incarnation(topic string) (string, error) {
-	b, err := p.client.Controller()
-	if err != nil {
-		return "", err
+func (p *Processor) incarnation(ctx context.Context, topic string) (string, error) {
+	id, cluster, err := p.broker().ID(ctx, topic)
+	if cluster != "" {
+		p.cluster.Store(&cluster)
 	}
-	r, err := b.GetMetadata(&sarama.MetadataRequest{Version: 10, Topics: []string{topic}})
-	if err != nil {
-		_ = b.Close()
-		return "", fmt.Errorf("metadata of %q: %w", topic, err)
-	}
-	if len(r.Topics) != 1 || r.Topics[0].Err != sarama.ErrNoError {
-		return "", fmt.Errorf("metadata of %q: %w", topic, sarama.ErrUnknownTopicOrPartition)
-	}
-	if r.ClusterID != nil {
-		p.cluster.Store(r.ClusterID)
-	}
-	return r.Topics[0].Uuid.String(), nil
+	return id, err
 }
 
 // partitionOf returns where a record with this key belongs. Without a key it is

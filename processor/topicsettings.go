@@ -64,18 +64,11 @@ func (p *Processor) strangeTopics() (wrong []error) {
 // of before the application's first start. What one application has read there
 // would be deleted before the other reads it, and both would read all of it.
 func (p *Processor) checkOwned(ctx context.Context, topic string) error {
-	partitions, err := p.client.Partitions(topic)
+	ends, err := p.broker().Ends(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("topic %q: %w", topic, err)
+		return err
 	}
-	filled := false
-	for _, n := range partitions {
-		end, err := p.client.GetOffset(topic, n, sarama.OffsetNewest)
-		if err != nil {
-			return fmt.Errorf("end of %s/%d: %w", topic, n, err)
-		}
-		filled = filled || end > 0
-	}
+	filled := slices.ContainsFunc(ends, func(end int64) bool { return end > 0 })
 	if !filled {
 		return nil
 	}

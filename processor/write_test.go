@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,16 +31,18 @@ func copies(t testing.TB) *topology.Topology {
 }
 
 // everywhere sends each text through all that writes: a table, an output, a
-// repartition topic, a window and a join behind it.
-func everywhere(t testing.TB) *topology.Topology {
-	b := topology.NewBuilder("copies")
+// repartition topic, a window and a join behind it. Their names begin with a prefix.
+func everywhere(t testing.TB, prefix string) *topology.Topology {
+	texts := texts
+	texts.Name = prefix + texts.Name
+	b := topology.NewBuilder(prefix + "copies")
 	table := topology.Materialize(b, texts, topology.Store[string, string]{Name: "copy"})
-	topology.Publish(table, topology.Topic[string, string]{Name: "out"})
-	own := topology.Repartition(topology.Consume(b, texts), topology.Topic[string, string]{Name: "copies-own"})
+	topology.Publish(table, topology.Topic[string, string]{Name: prefix + "out"})
+	own := topology.Repartition(topology.Consume(b, texts), topology.Topic[string, string]{Name: prefix + "copies-own"})
 	newest := topology.Store[topology.Windowed[string], string]{Name: "newest"}
 	topology.Reduce(topology.Window(own, topology.Tumbling{Size: time.Hour}), newest, func(_ topology.Windowed[string], text, _ string) string { return text })
 	kept := topology.ToTable(own, topology.Store[string, string]{Name: "kept"})
-	topology.Publish(topology.Join(own, kept, topology.Left(func(_, text string, _ *string) string { return text })), topology.Topic[string, string]{Name: "joined"})
+	topology.Publish(topology.Join(own, kept, topology.Left(func(_, text string, _ *string) string { return text })), topology.Topic[string, string]{Name: prefix + "joined"})
 	return build(t, b)
 }
 
@@ -208,8 +211,14 @@ func (c *cluster) refuse(topic, text string, refusal *kerr.Error) {
 // through everywhere, or is a dead letter and has come through nowhere.
 func TestEverySizeFits(t *testing.T) {
 	t.Parallel()
+	newCluster(t, 1).everySizeFits()
+}
+
+func TestIntegrationEverySizeFits(t *testing.T) { realCluster(t).everySizeFits() }
+
+func (c *cluster) everySizeFits() {
+	t, prefix := c.t, c.prefix()
 	const limit = 8_000
-	c := newCluster(t, 1)
 	for topic, policy := range map[string]string{
 		texts.Name: "delete", "out": "delete", "joined": "delete", "copies-own": "delete",
 		"copies-copy-table": "compact", "copies-newest-table": "compact", "copies-kept-table": "compact",
@@ -218,7 +227,7 @@ func TestEverySizeFits(t *testing.T) {
 		if topic == texts.Name {
 			config["max.message.bytes"] = fmt.Sprint(2 * limit)
 		}
-		c.create(topic, 1, config)
+		c.create(prefix+topic, 1, config)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	var sent []topology.Raw
@@ -231,17 +240,22 @@ func TestEverySizeFits(t *testing.T) {
 	}
 	random.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
 	c.client = c.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(2*limit), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	c.produce(texts.Name, sent...)
-	i := c.start(everywhere(t), policies(topology.Policies{Write: topology.DeadLetter}))
-	c.drained("copies-copy", texts.Name)
-	c.drained("copies-texts", texts.Name)
-	c.drained("copies-kept", "copies-own")
-	c.drained("copies-newest", "copies-own")
+	c.produce(prefix+texts.Name, sent...)
+	i := c.start(everywhere(t, prefix), func(cfg *processor.Config) {
+		cfg.Policies.Write = topology.DeadLetter
+		cfg.SessionTimeout = 10 * time.Second // a real broker takes 6 seconds at least
+	})
+	for group, topic := range map[string]string{"copy": texts.Name, texts.Name: texts.Name, "kept": "copies-own", "newest": "copies-own"} {
+		if group == texts.Name {
+			group = prefix + group
+		}
+		c.drained(prefix+"copies-"+group, prefix+topic)
+	}
 	letters := map[string]int{}
-	for _, r := range c.letters("copies-dead-letters") {
+	for _, r := range c.letters(prefix + "copies-dead-letters") {
 		letters[string(r.Key)]++
 	}
-	rows, out, joined := lastValues(c.read("copies-copy-table")), lastValues(c.read("out")), lastValues(c.read("joined"))
+	rows, out, joined := lastValues(c.read(prefix+"copies-copy-table")), lastValues(c.read(prefix+"out")), lastValues(c.read(prefix+"joined"))
 	for _, r := range sent {
 		n, isLetter := topology.BatchBytes(r.Key, r.Value, nil), letters[string(r.Key)] > 0
 		_, isRow := rows[string(r.Key)]
@@ -322,4 +336,100 @@ func TestDeadLetterFits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A limit that is raised while the instance runs holds for the next large record:
+// before something is refused the topic is asked again, by an input of its own, by
+// several that are merged, and for the dead letters.
+func TestLimitRaised(t *testing.T) {
+	t.Parallel()
+	const limit, raised = 20_000, 200_000
+	merged := func(t testing.TB) *topology.Topology {
+		b := topology.NewBuilder("copies")
+		others := topology.Topic[string, string]{Name: "others", Key: codec.String{}, Value: codec.String{}}
+		table := topology.ToTable(topology.Merge(topology.Consume(b, texts), topology.Consume(b, others)), topology.Store[string, string]{Name: "copy"})
+		topology.Publish(table, topology.Topic[string, string]{Name: "out"})
+		return build(t, b)
+	}
+	for name, what := range map[string]struct {
+		of     func(testing.TB) *topology.Topology
+		topic  string // that is limited
+		policy topology.Policy
+	}{
+		"table":        {copies, "copies-copy-table", topology.Fail},
+		"output":       {copies, "out", topology.Fail},
+		"merged":       {merged, "out", topology.Fail},
+		"dead letters": {copies, "copies-dead-letters", topology.DeadLetter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			for _, topic := range []string{texts.Name, "others", "out", "copies-copy-table", "copies-dead-letters"} {
+				config := map[string]string{"cleanup.policy": "delete"}
+				if strings.HasSuffix(topic, "-table") {
+					config["cleanup.policy"] = "compact"
+				}
+				if topic == what.topic || what.policy == topology.DeadLetter && topic == "out" {
+					config["max.message.bytes"] = fmt.Sprint(limit)
+				}
+				c.create(topic, 1, config)
+			}
+			c.produce(texts.Name, sized("a", 10))
+			i := c.start(what.of(t), writes(what.policy))
+			c.drained("copies-copy", texts.Name)
+			if err := c.configure(what.topic, "max.message.bytes", fmt.Sprint(raised)); err != nil {
+				t.Fatal(err)
+			}
+			c.produce(texts.Name, sized("large", limit), sized("b", 10))
+			c.drained("copies-copy", texts.Name)
+			there := len(c.letters("copies-dead-letters")) == 1
+			if what.policy == topology.Fail {
+				there = len(lastValues(c.read(what.topic))["large"]) == limit
+			}
+			if s := i.Status().Counts; !there || s.Sessions != 1 {
+				t.Errorf("%s has the large record: %v, after %d sessions", what.topic, there, s.Sessions)
+			}
+		})
+	}
+}
+
+// While a limit stays as it is every large record is refused, and the topic is not
+// asked for each of them. Once it is raised they go through.
+func TestLimitKept(t *testing.T) {
+	t.Parallel()
+	const limit, raised = 20_000, 200_000
+	c := newCluster(t, 1)
+	c.create(texts.Name, 1, nil)
+	c.create("out", 1, map[string]string{"max.message.bytes": fmt.Sprint(limit)})
+	i := c.start(copies(t), writes(topology.Skip))
+	c.produce(texts.Name, sized("a", 10))
+	c.drained("copies-copy", texts.Name)
+	var asked atomic.Int64
+	c.ControlKey(int16(kmsg.DescribeConfigs), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	bad, began := int64(0), time.Now()
+	for asked.Load() < 3 {
+		c.produce(texts.Name, sized(fmt.Sprint("bad", bad), limit))
+		bad++
+	}
+	c.drained("copies-copy", texts.Name)
+	if s := i.Status().Counts; s.Skipped != bad || s.Sessions != 1 {
+		t.Errorf("%d skipped after %d sessions, want %d", s.Skipped, s.Sessions, bad)
+	}
+	if n, most := asked.Load(), int64(time.Since(began)/time.Second)+1; n > most {
+		t.Errorf("the topic was asked %d times, want %d at most", n, most)
+	}
+	if err := c.configure("out", "max.message.bytes", fmt.Sprint(raised)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		c.produce(texts.Name, sized("good", limit))
+		if len(lastValues(c.read("out"))["good"]) == 0 {
+			return errors.New("the record is still refused")
+		}
+		return nil
+	})
 }

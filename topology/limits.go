@@ -38,6 +38,14 @@ type WriteError struct {
 func (e *WriteError) Error() string { return fmt.Sprintf("write to topic %q: %v", e.Topic, e.Err) }
 func (e *WriteError) Unwrap() error { return e.Err }
 
+// An OutdatedError says that the limits of a topic may have changed since they were
+// asked for, and that they would refuse a record as they are known.
+type OutdatedError struct{ Topic string }
+
+func (e *OutdatedError) Error() string {
+	return fmt.Sprintf("the limits of topic %q have to be asked for again", e.Topic)
+}
+
 // spare is more than a record takes beside its key, value and headers.
 const spare = batchHeader + 48
 
@@ -96,25 +104,39 @@ func (k *Task) limitsOf(topic string) *Limits {
 	l := k.limits[topic]
 	if l == nil {
 		l = &Limits{}
-		if k.Limits != nil {
-			*l = k.Limits(topic)
-		}
-		if l.Bytes <= 0 {
-			l.Bytes = math.MaxInt
-		}
+		k.learn(topic, l)
 		k.limits[topic] = l
 	}
 	return l
+}
+
+func (k *Task) learn(topic string, l *Limits) {
+	*l = Limits{}
+	if k.Limits != nil {
+		*l = k.Limits(topic)
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = math.MaxInt
+	}
 }
 
 // takes tells whether a topic takes a record that the call is about to write.
 // What it refuses blames the record that is being processed, and the call comes
 // to nothing. A timer has no record to blame: what it writes is left out alone,
 // unless the policy is Fail. Its deletions are never left out, or the row would
-// be due again at once.
+// be due again at once. Limits that are outdated refuse nothing: the call comes to
+// nothing, and is made again.
 func (k *Task) takes(l *Limits, o Output) bool {
 	err := l.Check(&o.Raw, k.Now())
 	if err == nil || k.unwritable != nil {
+		return true
+	}
+	k.learn(o.Topic, l)
+	if err = l.Check(&o.Raw, k.Now()); err == nil {
+		return true
+	}
+	if k.Outdated != nil && k.Outdated(o.Topic) {
+		k.unwritable = &OutdatedError{o.Topic}
 		return true
 	}
 	err = &WriteError{o.Topic, err}

@@ -92,3 +92,79 @@ func TestBatchBytesOfNothing(t *testing.T) {
 		t.Errorf("got %d, want 68", got)
 	}
 }
+
+// late publishes a large record to topic "late" every hour.
+func late(t *testing.T) *topology.Task {
+	t.Helper()
+	b := topology.NewBuilder("app")
+	texts := topology.Topic[string, string]{Name: "in", Key: codec.String{}, Value: codec.String{}}
+	values := topology.ProcessValues(topology.Consume(b, texts), func(c *topology.Context[string, string]) func(topology.Record[string, string]) error {
+		c.Every(time.Hour, topology.WallTime, func(time.Time) error {
+			c.Emit(topology.Record[string, string]{Key: "k", Value: strings.Repeat("v", 1000)})
+			return nil
+		})
+		return func(topology.Record[string, string]) error { return nil }
+	})
+	topology.Publish(values, topology.Topic[string, string]{Name: "late"})
+	topo, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := topo.Groups()[0].NewTask(0, nil, "", topology.Policies{Write: topology.Skip})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+// Before outdated limits refuse something the caller is told: a call, of a record or
+// of timers, comes to nothing, and succeeds when it is made again with wider limits.
+func TestOutdatedLimits(t *testing.T) {
+	now := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+	wide, outdated := false, true
+	limit := func(task *topology.Task) {
+		task.Now = func() time.Time { return now }
+		task.Limits = func(string) topology.Limits {
+			if wide {
+				return topology.Limits{}
+			}
+			return topology.Limits{Bytes: 200}
+		}
+		task.Outdated = func(string) bool { return outdated }
+	}
+	large := topology.Raw{Key: []byte("k"), Value: []byte(strings.Repeat("v", 1000)), Time: now, Position: topology.Position{Topic: "in", Offset: 7}}
+	for name, want := range map[string]string{"record": "app-mirror-table", "timer": "late"} {
+		t.Run(name, func(t *testing.T) {
+			wide, outdated = false, true
+			task, _ := mirror(t, topology.Policies{Write: topology.Skip})
+			call := func() (topology.Writes, error) { return task.Process(large) }
+			if name == "timer" {
+				task = late(t)
+				task.Now = func() time.Time { return now }
+				if _, err := task.Advance(now); err != nil {
+					t.Fatal(err)
+				}
+				call = func() (topology.Writes, error) { return task.Advance(now.Add(time.Hour)) }
+			}
+			limit(task)
+			for range 2 {
+				_, err := call()
+				if e, ok := errors.AsType[*topology.OutdatedError](err); !ok || e.Topic != want {
+					t.Fatalf("got %v, want the limits of %q to be asked for", err, want)
+				}
+			}
+			wide = true
+			if w, err := call(); err != nil || len(w.Records) != 1 || len(w.Refused) > 0 {
+				t.Errorf("got %d records, %d refused, %v", len(w.Records), len(w.Refused), err)
+			}
+		})
+	}
+	t.Run("not outdated", func(t *testing.T) {
+		wide, outdated = false, false
+		task, _ := mirror(t, topology.Policies{Write: topology.Skip})
+		limit(task)
+		if _, err := task.Process(large); err == nil || !strings.Contains(err.Error(), "max.message.bytes of 200") {
+			t.Errorf("got %v, want a refusal", err)
+		}
+	})
+}

@@ -19,8 +19,14 @@ type Task struct {
 	Now func() time.Time
 
 	// Limits returns what a topic takes of a record: a changelog or an output. It is
-	// asked once for each topic. Defaults to no limits.
+	// asked once for each topic, and again before something is refused. Defaults to no
+	// limits.
 	Limits func(topic string) Limits
+
+	// Outdated tells whether the limits of a topic may have changed since the broker was
+	// asked for them. A call that would be refused by such limits returns an
+	// *OutdatedError, leaves nothing behind, and can be made again. Defaults to never.
+	Outdated func(topic string) bool
 
 	group       *Group
 	partition   int32

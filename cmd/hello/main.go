@@ -12,12 +12,12 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tidemark-dev/tidemark/cmd"
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -37,7 +37,7 @@ var (
 func build() (*topology.Topology, error) {
 	b := topology.NewBuilder("hello")
 	table := topology.Materialize(b, journal, hellos)
-	topology.Sync(table, &sinks.Redis{Addr: *address})
+	topology.Sync(table, &redis.Sink{Addr: *address})
 	return b.Build()
 }
 
@@ -51,12 +51,12 @@ func sample(i int) (topology.Raw, error) {
 	return journal.Encode(name, Hello{"HAPPY", n, n * 10})
 }
 
-var client = sync.OnceValue(func() *redis.Client { return redis.NewClient(&redis.Options{Addr: *address}) })
+var client = sync.OnceValue(func() *goredis.Client { return goredis.NewClient(&goredis.Options{Addr: *address}) })
 
 // lookup returns what Redis holds for a row.
 func lookup(ctx context.Context, table string, key []byte) ([]byte, error) {
 	value, err := client().Get(ctx, table+":"+string(key)).Bytes()
-	if errors.Is(err, redis.Nil) {
+	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
 	return value, err

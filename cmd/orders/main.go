@@ -12,12 +12,12 @@ import (
 	"flag"
 	"sync"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tidemark-dev/tidemark/cmd"
 	"github.com/tidemark-dev/tidemark/internal/proof/orders"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -28,18 +28,18 @@ var (
 )
 
 func build() (*topology.Topology, error) {
-	return shop.Topology(func() topology.Sink { return &sinks.Redis{Addr: *address} })
+	return shop.Topology(func() topology.Sink { return &redis.Sink{Addr: *address} })
 }
 
 // sample is the next record of the demo.
 func sample(int) (topology.Raw, error) { return traffic.Next() }
 
-var client = sync.OnceValue(func() *redis.Client { return redis.NewClient(&redis.Options{Addr: *address}) })
+var client = sync.OnceValue(func() *goredis.Client { return goredis.NewClient(&goredis.Options{Addr: *address}) })
 
 // lookup returns what Redis holds for a row.
 func lookup(ctx context.Context, table string, key []byte) ([]byte, error) {
 	value, err := client().Get(ctx, table+":"+string(key)).Bytes()
-	if errors.Is(err, redis.Nil) {
+	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
 	return value, err

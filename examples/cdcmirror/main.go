@@ -16,7 +16,7 @@ import (
 	"github.com/tidemark-dev/tidemark/cmd"
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -42,7 +42,7 @@ func build() (*topology.Topology, error) {
 		}
 		return c.After
 	})
-	topology.Sync(topology.ToTable(rows, customers), &sinks.Redis{Addr: *address})
+	topology.Sync(topology.ToTable(rows, customers), &redis.Sink{Addr: *address})
 	return b.Build()
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark-dev/tidemark/cmd"
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -33,7 +33,7 @@ func build() (*topology.Topology, error) {
 	b := topology.NewBuilder("wordcount")
 	each := topology.FlatMap(topology.Consume(b, lines), split)
 	same := topology.Repartition(topology.As(each, codec.String{}), words) // one word, one partition
-	topology.Sync(topology.Count(same, counts), &sinks.Redis{Addr: *address})
+	topology.Sync(topology.Count(same, counts), &redis.Sink{Addr: *address})
 	return b.Build()
 }
 

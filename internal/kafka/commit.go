@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -43,7 +44,7 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 	if err := p.addGroup(); err != nil {
 		return err
 	}
-	return ofGroup(p.client, m.GroupID).ask(func(b *sarama.Broker) (error, error) {
+	_, err := ask(p.ctx, ofGroup(p.client, m.GroupID), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.TxnOffsetCommit(&sarama.TxnOffsetCommitRequest{
 			Version: 3, TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch,
 			GroupID: m.GroupID, GenerationID: m.GenerationID, MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID,
@@ -55,12 +56,13 @@ func (p *Producer) addOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadata) 
 		for topic, partitions := range r.Topics {
 			for _, e := range partitions {
 				if err := answer(e.Err); err != nil {
-					return fmt.Errorf("%s/%d: %w", topic, e.Partition, err), nil
+					return nil, fmt.Errorf("%s/%d: %w", topic, e.Partition, err)
 				}
 			}
 		}
 		return nil, nil
 	})
+	return err
 }
 
 // end ends the open transaction, and begins the next.
@@ -69,14 +71,14 @@ func (p *Producer) end(commit bool) error {
 		p.begin()
 		return nil
 	}
-	err := ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
+	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TransactionResult: commit,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return answer(r.Err), nil
+		return nil, answer(r.Err)
 	})
 	if err != nil {
 		return fmt.Errorf("ending the transaction: %w", err)
@@ -106,20 +108,7 @@ func (p *Producer) commitOffsets(offsets Offsets, m *sarama.ConsumerGroupMetadat
 			req.AddBlockWithLeaderEpoch(topic, o.Partition, o.Offset, -1, sarama.ReceiveTime, metadata)
 		}
 	}
-	return ofGroup(p.client, m.GroupID).ask(func(b *sarama.Broker) (error, error) {
-		r, err := b.CommitOffset(req)
-		if err != nil {
-			return nil, err
-		}
-		for topic, partitions := range r.Errors {
-			for partition, e := range partitions {
-				if err := answer(e); err != nil {
-					return fmt.Errorf("%s/%d: %w", topic, partition, err), nil
-				}
-			}
-		}
-		return nil, nil
-	})
+	return Group{p.client, m.GroupID}.commit(p.ctx, patience, req)
 }
 
 // enlist adds partitions to the transaction, with one request, and at first the
@@ -146,7 +135,7 @@ func (p *Producer) enlist(places ...place) error {
 }
 
 func (p *Producer) addPartitions(partitions map[string][]int32) error {
-	return ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
+	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddPartitionsToTxn(&sarama.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, TopicPartitions: partitions,
 		})
@@ -161,8 +150,9 @@ func (p *Producer) addPartitions(partitions map[string][]int32) error {
 				}
 			}
 		}
-		return first, nil
+		return nil, first
 	})
+	return err
 }
 
 func (p *Producer) addGroup() error {
@@ -170,14 +160,14 @@ func (p *Producer) addGroup() error {
 		return nil
 	}
 	p.grouped = true // also if it fails: then it is unknown
-	err := ofTransaction(p.client, p.id).ask(func(b *sarama.Broker) (error, error) {
+	_, err := ask(p.ctx, ofTransaction(p.client, p.id), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.AddOffsetsToTxn(&sarama.AddOffsetsToTxnRequest{
 			TransactionalID: p.id, ProducerID: p.pid, ProducerEpoch: p.epoch, GroupID: p.group,
 		})
 		if err != nil {
 			return nil, err
 		}
-		return answer(r.Err), nil
+		return nil, answer(r.Err)
 	})
 	if err != nil {
 		return fmt.Errorf("adding group %q to the transaction: %w", p.group, err)
@@ -186,86 +176,27 @@ func (p *Producer) addGroup() error {
 }
 
 // initProducer starts a producer after a holder of a transactional id, after any
-// if none is named.
-func initProducer(client sarama.Client, h Holder, timeout time.Duration) (pid int64, epoch int16, err error) {
-	ask := func(b *sarama.Broker) (error, error) {
+// if none is named, and returns the new holder.
+func initProducer(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) (Holder, error) {
+	start := func(b *sarama.Broker) (Holder, error) {
 		req := &sarama.InitProducerIDRequest{Version: 4, TransactionTimeout: timeout, ProducerID: h.Producer, ProducerEpoch: h.Epoch}
 		if h.ID != "" {
 			req.TransactionalID = &h.ID
 		}
 		r, err := b.InitProducerID(req)
 		if err != nil {
-			return nil, err
+			return h, err
 		}
-		pid, epoch = r.ProducerID, r.ProducerEpoch
-		return answer(r.Err), nil
+		return Holder{h.ID, r.ProducerID, r.ProducerEpoch}, answer(r.Err)
 	}
 	if h.ID != "" {
-		return pid, epoch, ofTransaction(client, h.ID).ask(ask)
+		return ask(ctx, ofTransaction(client, h.ID), patience, start)
 	}
-	b, err := client.Controller()
-	if err != nil {
-		return 0, 0, err
-	}
-	refused, err := ask(b)
-	return pid, epoch, errors.Join(refused, err)
-}
-
-// A coordinator is the broker that keeps a group or a transaction.
-type coordinator struct {
-	find    func() (*sarama.Broker, error)
-	refresh func() error
-}
-
-func ofGroup(client sarama.Client, group string) coordinator {
-	return coordinator{
-		func() (*sarama.Broker, error) { return client.Coordinator(group) },
-		func() error { return client.RefreshCoordinator(group) },
-	}
-}
-
-func ofTransaction(client sarama.Client, id string) coordinator {
-	return coordinator{
-		func() (*sarama.Broker, error) { return client.TransactionCoordinator(id) },
-		func() error { return client.RefreshTransactionCoordinator(id) },
-	}
-}
-
-// ask asks the coordinator, again while it is busy with the transaction before,
-// or moving. request returns the coordinator's refusal and, second, the loss of
-// its answer.
-func (c coordinator) ask(request func(*sarama.Broker) (error, error)) error {
-	for began := time.Now(); ; {
-		b, err := c.find()
+	return Call(ctx, func() (Holder, error) {
+		b, err := client.Controller()
 		if err != nil {
-			return err
+			return h, err
 		}
-		refused, err := request(b)
-		switch {
-		case err != nil:
-			_ = b.Close() // the next one to ask opens it again
-			return err
-		case refused == nil || time.Since(began) > patience:
-			return refused
-		case errors.Is(refused, sarama.ErrConcurrentTransactions):
-			time.Sleep(time.Millisecond)
-		case errors.Is(refused, sarama.ErrNotCoordinatorForConsumer),
-			errors.Is(refused, sarama.ErrConsumerCoordinatorNotAvailable),
-			errors.Is(refused, sarama.ErrOffsetsLoadInProgress):
-			time.Sleep(50 * time.Millisecond)
-			if err := c.refresh(); err != nil {
-				return err
-			}
-		default:
-			return refused
-		}
-	}
-}
-
-// answer is the error that a broker's code stands for.
-func answer(code sarama.KError) error {
-	if code == sarama.ErrNoError {
-		return nil
-	}
-	return code
+		return start(b)
+	})
 }

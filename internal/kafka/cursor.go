@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -11,8 +12,10 @@ import (
 // A Cursor reads the committed records of a log on and on, together with others.
 type Cursor struct {
 	Log
-	Next   int64 // the offset to go on at
-	Stable int64 // as of the last Take: what lies before it is decided
+	Next     int64 // the offset to go on at
+	Stable   int64 // as of the last Take: what lies before it is decided
+	MaxBytes int32 // that a Fetch brings, unless one batch is larger; defaults to 1 MiB
+	Epoch    int32 // of the leader, which refuses if its own is older or newer; -1 if it is not known
 
 	block *sarama.FetchResponseBlock
 	alone bool // an empty block says that there is nothing, and not that there was no room
@@ -25,7 +28,7 @@ func Fetch(leader *sarama.Broker, cursors []*Cursor, wait time.Duration) error {
 	req := fetchRequest(wait)
 	for _, c := range cursors {
 		c.block = nil
-		req.AddBlock(c.Topic, c.Partition, c.Next, fetchBytes, -1)
+		req.AddBlock(c.Topic, c.Partition, c.Next, cmp.Or(c.MaxBytes, fetchBytes), c.Epoch)
 	}
 	resp, err := leader.Fetch(req)
 	if err != nil {
@@ -35,7 +38,7 @@ func Fetch(leader *sarama.Broker, cursors []*Cursor, wait time.Duration) error {
 	found := false
 	for _, c := range cursors {
 		if c.block = resp.GetBlock(c.Topic, c.Partition); c.block == nil {
-			return fmt.Errorf("reading %s@%d: %w", c, c.Next, sarama.ErrIncompleteResponse)
+			return fmt.Errorf("reading %s@%d from broker %s: %w", c, c.Next, leader.Addr(), sarama.ErrIncompleteResponse)
 		}
 		found = found || len(c.block.RecordsSet) > 0 || passed(c.block) > 0
 	}
@@ -56,20 +59,37 @@ func Fetch(leader *sarama.Broker, cursors []*Cursor, wait time.Duration) error {
 // Take hands over the committed records that the last Fetch has brought, and
 // returns the offset to go on at, which it leaves to the caller to set.
 func (c *Cursor) Take(apply func(r *sarama.Record, offset int64, at time.Time) error) (next int64, err error) {
+	batches, next, err := c.TakeBatches()
+	if err != nil {
+		return c.Next, err
+	}
+	for _, b := range batches {
+		for i := range b.Len() {
+			if err := apply(b.At(i)); err != nil {
+				return c.Next, err
+			}
+		}
+	}
+	return next, nil
+}
+
+// TakeBatches returns the committed records that the last Fetch has brought, and the
+// offset to go on at, which it leaves to the caller to set.
+func (c *Cursor) TakeBatches() (batches []Batch, next int64, err error) {
 	block := c.block
 	c.block = nil
 	if block == nil {
-		return c.Next, nil
+		return nil, c.Next, nil
 	}
-	if err := c.answer(block); err != nil {
-		return c.Next, fmt.Errorf("reading %s@%d: %w", c, c.Next, err)
+	if err := answer(block.Err); err != nil {
+		return nil, c.Next, fmt.Errorf("reading %s@%d: %w", c, c.Next, err)
 	}
 	c.Stable = block.LastStableOffset
-	next, err = committed(block, c.Next, apply)
-	if err == nil && c.alone && len(block.RecordsSet) == 0 && next == c.Next {
+	batches, next = committedBatches(block, c.Next)
+	if c.alone && len(block.RecordsSet) == 0 && next == c.Next {
 		next = max(next, c.Stable) // the rest was compacted away
 	}
-	return next, err
+	return batches, next, nil
 }
 
 // fetchRequest is a Fetch request without a log.

@@ -45,7 +45,7 @@ func (k *kafka) fetch(cursors ...*Cursor) (records []string) {
 }
 
 func (k *kafka) cursor(topic string) *Cursor {
-	return &Cursor{Log: Log{Client: k.client, Topic: topic}}
+	return &Cursor{Log: Log{Client: k.client, Topic: topic}, Epoch: -1}
 }
 
 func TestFetch(t *testing.T) {

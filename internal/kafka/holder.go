@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -46,8 +47,8 @@ func (p *Producer) Holder() Holder { return Holder{p.id, p.pid, p.epoch} }
 // one's start did the same. But a broker looks at the epoch only while no
 // transaction of the id is open, so that the caller must know that the newer one,
 // if there is one, is not at work.
-func Fence(client sarama.Client, h Holder, timeout time.Duration) error {
-	_, _, err := initProducer(client, h, timeout)
+func Fence(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) error {
+	_, err := initProducer(ctx, client, h, timeout)
 	for _, over := range []error{nil, sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrInvalidProducerIDMapping} {
 		if errors.Is(err, over) {
 			return nil

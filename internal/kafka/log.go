@@ -72,11 +72,46 @@ func (l Log) fetch(from int64, wait time.Duration) (*sarama.FetchResponseBlock, 
 // committed hands over the records at or after from that no transaction has
 // aborted.
 func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.Record, int64, time.Time) error) (int64, error) {
+	batches, next := committedBatches(block, from)
+	for _, b := range batches {
+		for i := range b.Len() {
+			if err := apply(b.At(i)); err != nil {
+				return from, err
+			}
+		}
+	}
+	return next, nil
+}
+
+// A Batch is committed records of one partition, in the order of their offsets.
+type Batch struct {
+	records []*sarama.Record
+	of      *sarama.RecordBatch
+}
+
+// NewBatch returns the records of a record batch.
+func NewBatch(of *sarama.RecordBatch) Batch { return Batch{of.Records, of} }
+
+// Len returns how many records there are.
+func (b Batch) Len() int { return len(b.records) }
+
+// At returns a record, its offset and its time. The record is not to be changed.
+func (b Batch) At(i int) (r *sarama.Record, offset int64, at time.Time) {
+	r = b.records[i]
+	if at = b.of.MaxTimestamp; !b.of.LogAppendTime { // else it is the time of all of them
+		at = b.of.FirstTimestamp.Add(r.TimestampDelta)
+	}
+	return r, b.of.FirstOffset + r.OffsetDelta, Time(at)
+}
+
+// committedBatches returns the records at or after from that no transaction has
+// aborted, and the offset to go on at.
+func committedBatches(block *sarama.FetchResponseBlock, from int64) (batches []Batch, next int64) {
 	pending := slices.SortedFunc(slices.Values(block.AbortedTransactions), func(a, b *sarama.AbortedTransaction) int {
 		return cmp.Compare(a.FirstOffset, b.FirstOffset)
 	})
 	aborted := map[int64]bool{} // by producer id, as of the current batch
-	next := from
+	next = from
 	for _, set := range block.RecordsSet {
 		batch := set.RecordBatch
 		if batch != nil && batch.PartialTrailingRecord {
@@ -96,23 +131,14 @@ func committed(block *sarama.FetchResponseBlock, from int64, apply func(*sarama.
 			}
 		case batch.IsTransactional && aborted[batch.ProducerID]:
 		default:
-			for _, r := range batch.Records {
-				offset := batch.FirstOffset + r.OffsetDelta
-				if offset < from {
-					continue
-				}
-				at := batch.FirstTimestamp.Add(r.TimestampDelta)
-				if batch.LogAppendTime {
-					at = batch.MaxTimestamp // of all of them
-				}
-				if err := apply(r, offset, Time(at)); err != nil {
-					return from, err
-				}
+			first := slices.IndexFunc(batch.Records, func(r *sarama.Record) bool { return batch.FirstOffset+r.OffsetDelta >= from })
+			if first >= 0 {
+				batches = append(batches, Batch{batch.Records[first:], batch})
 			}
 		}
 		next = max(next, batch.LastOffset()+1)
 	}
-	return max(next, passed(block)), nil
+	return batches, max(next, passed(block))
 }
 
 // passed returns the offset behind the batches of a block of which none has

@@ -19,8 +19,9 @@ const topic = "log"
 // that can be compacted.
 type kafka struct {
 	*kfake.Cluster
-	t      *testing.T
-	client sarama.Client
+	t       *testing.T
+	brokers []string
+	client  sarama.Client
 }
 
 func newKafka(t *testing.T) *kafka { return newBrokers(t, 1) }
@@ -35,7 +36,7 @@ func newBrokers(t *testing.T, n int) *kafka {
 	if err := cluster.CreateTopic(topic, 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		t.Fatal(err)
 	}
-	k := &kafka{Cluster: cluster, t: t}
+	k := &kafka{Cluster: cluster, t: t, brokers: cluster.ListenAddrs()}
 	k.client = k.newClient()
 	return k
 }
@@ -45,7 +46,7 @@ func (k *kafka) newClient() sarama.Client {
 	cfg := sarama.NewConfig()
 	cfg.Version = sarama.V2_8_0_0
 	cfg.Net.MaxOpenRequests = 5
-	client, err := sarama.NewClient(k.ListenAddrs(), cfg)
+	client, err := sarama.NewClient(k.brokers, cfg)
 	if err != nil {
 		k.t.Fatal(err)
 	}

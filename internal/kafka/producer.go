@@ -9,6 +9,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -26,6 +27,8 @@ type Producer struct {
 	// before the first record.
 	MaxMessageBytes func(topic string) int
 
+	ctx    context.Context // of its requests; Close ends it
+	close  context.CancelFunc
 	client sarama.Client
 	id     string // transactional id; "" without transactions
 	group  string // whose offsets are in each transaction
@@ -63,18 +66,20 @@ func (p place) String() string { return fmt.Sprintf("%s/%d", p.topic, p.partitio
 // fences that holder. Without an id records are written outside of
 // transactions, in order and without doubles of their own.
 //
-// Transactions carry the offsets of a group.
-func NewProducer(client sarama.Client, id, group string, timeout time.Duration) (*Producer, error) {
+// Transactions carry the offsets of a group. It gives up when ctx is done; later
+// requests end with Close.
+func NewProducer(ctx context.Context, client sarama.Client, id, group string, timeout time.Duration) (*Producer, error) {
 	p := &Producer{
 		client: client, id: id, group: group,
 		enlisted: map[place]bool{}, sequence: map[place]int32{}, buffers: map[place]*buffer{},
 		ends: map[place]int64{}, ended: map[place]int64{},
 	}
-	var err error
-	p.pid, p.epoch, err = initProducer(client, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
+	h, err := initProducer(ctx, client, Holder{ID: id, Producer: -1, Epoch: -1}, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("transactional producer %q: %w", id, err)
 	}
+	p.pid, p.epoch = h.Producer, h.Epoch
+	p.ctx, p.close = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -174,3 +179,6 @@ func (p *Producer) Abort() error {
 	}
 	return p.end(false)
 }
+
+// Close ends the requests that are under way. Nothing is aborted.
+func (p *Producer) Close() { p.close() }

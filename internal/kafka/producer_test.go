@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ import (
 
 func (k *kafka) producer(id string) *Producer {
 	k.t.Helper()
-	p, err := NewProducer(k.newClient(), id, "group", 10*time.Second)
+	p, err := NewProducer(context.Background(), k.newClient(), id, "group", 10*time.Second)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestProducerFenced(t *testing.T) {
 	for name, take := range map[string]func(k *kafka){
 		"successor": func(k *kafka) { k.producer("id") },
 		"fence": func(k *kafka) {
-			if err := Fence(k.client, Holder{ID: "id", Producer: -1, Epoch: -1}, 10*time.Second); err != nil {
+			if err := Fence(context.Background(), k.client, Holder{ID: "id", Producer: -1, Epoch: -1}, 10*time.Second); err != nil {
 				k.t.Fatal(err)
 			}
 		},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,18 +18,51 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-const small = "small" // a topic that takes little
-
 const smallBytes = 10_000
 
-func newSmall(t *testing.T) *kafka {
+// A small is a topic that takes little, in a Kafka of its own or in a real one.
+type small struct {
+	*kafka
+	name string
+}
+
+func newSmall(t *testing.T) *small {
 	t.Helper()
-	k := newKafka(t)
+	k := &small{newKafka(t), "small"}
 	limit := fmt.Sprint(smallBytes)
-	if err := k.CreateTopic(small, 1, map[string]string{"max.message.bytes": limit}); err != nil {
+	if err := k.CreateTopic(k.name, 1, map[string]string{"max.message.bytes": limit}); err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// realSmall returns such topics of the Kafka of the environment.
+func realSmall(t *testing.T) func(*testing.T) *small {
+	t.Helper()
+	brokers := os.Getenv("TIDEMARK_BROKERS")
+	if brokers == "" {
+		t.Skip("TIDEMARK_BROKERS is not set: host:port of a real Kafka")
+	}
+	return func(t *testing.T) *small {
+		t.Helper()
+		k := &small{&kafka{t: t, brokers: strings.Split(brokers, ",")}, fmt.Sprintf("test-%d", time.Now().UnixNano())}
+		k.client = k.newClient()
+		admin, err := sarama.NewClusterAdminFromClient(k.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := fmt.Sprint(smallBytes)
+		if err := admin.CreateTopic(k.name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: map[string]*string{"max.message.bytes": &limit}}, false); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = admin.DeleteTopic(k.name) })
+		for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(10 * time.Millisecond) { // its leader learns of it
+			if _, err = k.client.GetOffset(k.name, 0, sarama.OffsetNewest); err == nil {
+				break
+			}
+		}
+		return k
+	}
 }
 
 // fitting returns a value with which the record is as large as that.
@@ -41,11 +76,14 @@ func fitting(key string, size int) []byte {
 
 // A single record is taken up to the limit, to the byte, and is refused by name
 // beyond it: [topology.BatchBytes] counts as the broker does.
-func TestBatchBytes(t *testing.T) {
+func TestBatchBytes(t *testing.T)            { testBatchBytes(t, newSmall) }
+func TestIntegrationBatchBytes(t *testing.T) { testBatchBytes(t, realSmall(t)) }
+
+func testBatchBytes(t *testing.T, newSmall func(*testing.T) *small) {
 	for _, headers := range [][]topology.Header{nil, {{Key: "h", Value: nil}}, {{Key: "h", Value: make([]byte, 200)}, {Key: "", Value: []byte{}}}} {
 		for _, key := range [][]byte{nil, {}, []byte("key"), make([]byte, 64), make([]byte, 8192)} {
 			k := newSmall(t)
-			p := k.producer("id")
+			p := k.producer(k.name)
 			var sent []*sarama.RecordHeader
 			for _, h := range headers {
 				sent = append(sent, &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})
@@ -54,15 +92,15 @@ func TestBatchBytes(t *testing.T) {
 			for topology.BatchBytes(key, value, headers) > smallBytes {
 				value = value[1:]
 			}
-			p.Publish(small, 0, key, value, sent, 1000)
+			p.Publish(k.name, 0, key, value, sent, 1000)
 			p.Push()
 			if err := p.Flush(); err != nil {
 				t.Fatalf("%d bytes: %v", topology.BatchBytes(key, value, headers), err)
 			}
-			p.Publish(small, 0, key, append(value, 0), sent, 1000)
+			p.Publish(k.name, 0, key, append(value, 0), sent, 1000)
 			p.Push()
 			var refused *RefusedError
-			if err := p.Flush(); !errors.As(err, &refused) || !errors.Is(err, sarama.ErrMessageSizeTooLarge) || !bytes.Equal(refused.Key, key) || refused.Topic != small {
+			if err := p.Flush(); !errors.As(err, &refused) || !errors.Is(err, sarama.ErrMessageSizeTooLarge) || !bytes.Equal(refused.Key, key) || refused.Topic != k.name {
 				t.Fatalf("a byte more: got %v, want a refusal", err)
 			}
 		}
@@ -71,15 +109,18 @@ func TestBatchBytes(t *testing.T) {
 
 // Records of every size up to the limit arrive, in order and once, whether or not
 // the producer knows the limit.
-func TestProducerFits(t *testing.T) {
+func TestProducerFits(t *testing.T)            { testProducerFits(t, newSmall) }
+func TestIntegrationProducerFits(t *testing.T) { testProducerFits(t, realSmall(t)) }
+
+func testProducerFits(t *testing.T, newSmall func(*testing.T) *small) {
 	for _, known := range []bool{true, false} {
 		for seed := range uint64(20) {
 			k := newSmall(t)
-			p := k.producer("id")
+			p := k.producer(k.name)
 			if known {
 				p.MaxMessageBytes = func(string) int { return smallBytes }
 			}
-			p.Publish(small, 0, []byte("first"), nil, nil, 1000)
+			p.Publish(k.name, 0, []byte("first"), nil, nil, 1000)
 			p.Push()
 			random := rand.New(rand.NewPCG(seed, 1))
 			records := make([]*sarama.Record, 0, 300)
@@ -90,10 +131,10 @@ func TestProducerFits(t *testing.T) {
 			for rest := records; len(rest) > 0; {
 				n := 1 + random.IntN(len(rest))
 				if random.IntN(2) == 0 {
-					p.Send(small, 0, rest[:n], make([]int64, n))
+					p.Send(k.name, 0, rest[:n], make([]int64, n))
 				} else {
 					for _, r := range rest[:n] {
-						p.Publish(small, 0, r.Key, r.Value, nil, 0)
+						p.Publish(k.name, 0, r.Key, r.Value, nil, 0)
 					}
 				}
 				p.Push()
@@ -103,10 +144,10 @@ func TestProducerFits(t *testing.T) {
 				t.Fatalf("known %v, seed %d: %v", known, seed, err)
 			}
 			k.commit(p)
-			if end, _ := p.End(small, 0); end != int64(len(records)+1) {
+			if end, _ := p.End(k.name, 0); end != int64(len(records)+1) {
 				t.Errorf("known %v, seed %d: end %d, want %d", known, seed, end, len(records)+1)
 			}
-			log, next := Log{Client: k.client, Topic: small}, -1
+			log, next := Log{Client: k.client, Topic: k.name}, -1
 			for at := int64(0); at <= int64(len(records)); {
 				var err error
 				at, _, err = log.Read(at, time.Second, func(r *sarama.Record, _ int64, _ time.Time) error {

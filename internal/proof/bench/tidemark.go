@@ -9,7 +9,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/processor"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -22,7 +22,7 @@ func newTidemark(j job) (program, error) {
 	b := topology.NewBuilder(j.Application)
 	journal := topology.Topic[string, state]{Name: j.Topic, Key: codec.String{}, Value: codec.JSON[state]{}}
 	raw := topology.Topic[string, []byte]{Name: j.Topic, Key: codec.String{}, Value: codec.Bytes{}} // no function looks at the values
-	redis := &sinks.Redis{Addr: j.Redis}
+	redis := &redis.Sink{Addr: j.Redis}
 	counts := topology.Store[string, int64]{Name: store}
 	switch j.Work {
 	case hello:

@@ -17,7 +17,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/internal/proof/referee"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -48,7 +48,7 @@ func (d oddity) declare(b *topology.Builder, run, redis string) {
 		Policies: topology.Policies{Decode: d.policy, Process: d.policy, Write: d.policy},
 	}
 	table := topology.Materialize(b, from, topology.Store[string, oddValue]{Name: d.store()})
-	topology.Sync(table, &sinks.Redis{Addr: redis})
+	topology.Sync(table, &redissink.Sink{Addr: redis})
 }
 
 type oddValue struct {

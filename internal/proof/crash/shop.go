@@ -11,7 +11,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/proof/orders"
 	"github.com/tidemark-dev/tidemark/internal/proof/referee"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -26,7 +26,7 @@ func newShop(run string) *orders.Shop { return orders.NewShop(run + "-shop-") }
 
 // declareShop adds the shop to a topology.
 func declareShop(b *topology.Builder, run, redis string) {
-	newShop(run).Declare(b, func() topology.Sink { return &sinks.Redis{Addr: redis} })
+	newShop(run).Declare(b, func() topology.Sink { return &redissink.Sink{Addr: redis} })
 }
 
 // message is a record as the producer sends it.

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/tidemark-dev/tidemark/codec"
-	"github.com/tidemark-dev/tidemark/sinks"
+	redissink "github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -115,7 +115,7 @@ func (l workload) numberOfText(row []byte) (int64, error) {
 // declare adds the workload to a topology.
 func (l workload) declare(b *topology.Builder, run, redis string) {
 	from := topology.Topic[string, hello]{Name: l.journal(run), Key: codec.String{}, Value: codec.JSON[hello]{}}
-	sink := &sinks.Redis{Addr: redis}
+	sink := &redissink.Sink{Addr: redis}
 	if !l.counts {
 		topology.Sync(topology.Materialize(b, from, topology.Store[string, hello]{Name: l.store}), sink)
 		return

@@ -14,14 +14,14 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tidemark-dev/tidemark/internal/proof/orders"
 	"github.com/tidemark-dev/tidemark/internal/proof/referee"
 	"github.com/tidemark-dev/tidemark/processor"
 	"github.com/tidemark-dev/tidemark/processor/embedded"
-	"github.com/tidemark-dev/tidemark/sinks"
+	"github.com/tidemark-dev/tidemark/sinks/redis"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
@@ -64,7 +64,7 @@ type street struct {
 	ledger  *orders.Ledger
 	kafka   *kgo.Client
 	referee *referee.Cluster
-	redis   *redis.Client
+	redis   *goredis.Client
 }
 
 const streetPartitions = 4
@@ -74,7 +74,7 @@ func newStreet(t *testing.T, at servers) *street {
 	shop := orders.NewShop(at.prefix)
 	s := &street{servers: at, t: t, shop: shop, traffic: orders.NewTraffic(shop, 1), ledger: orders.NewLedger(shop)}
 	s.topo = s.topology()
-	s.redis = redis.NewClient(&redis.Options{Addr: at.redis})
+	s.redis = goredis.NewClient(&goredis.Options{Addr: at.redis})
 	var err error
 	if s.referee, err = referee.Open(at.brokers); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (s *street) clear() {
 // topology is the shop's with sinks of its own: each instance has one.
 func (s *street) topology() *topology.Topology {
 	s.t.Helper()
-	topo, err := s.shop.Topology(func() topology.Sink { return &sinks.Redis{Addr: s.servers.redis} })
+	topo, err := s.shop.Topology(func() topology.Sink { return &redis.Sink{Addr: s.servers.redis} })
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,0 +1,45 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/IBM/sarama"
+)
+
+// A Client is one of sarama's, with connections of its own.
+type Client struct {
+	Sarama sarama.Client
+	dialer *dialer
+}
+
+// Cut closes all connections and lets no more be made: each request that waits for
+// an answer returns with an error.
+func (c *Client) Cut() { c.dialer.cut() }
+
+// IsCut tells whether the connections were cut.
+func (c *Client) IsCut() bool { return c.dialer.over.Err() != nil }
+
+// Close closes the client. It waits for no broker.
+func (c *Client) Close() error {
+	c.Cut()
+	return c.Sarama.Close()
+}
+
+// connect returns a client for settings, which it changes. It gives up when ctx is
+// done, even if a broker does not answer.
+func connect(ctx context.Context, brokers []string, cfg *sarama.Config) (*Client, error) {
+	d := newDialer(cfg)
+	defer context.AfterFunc(ctx, d.cut)()
+	c, err := sarama.NewClient(brokers, cfg)
+	if ctx.Err() != nil {
+		if err == nil {
+			_ = c.Close()
+		}
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		d.cut()
+		return nil, err
+	}
+	return &Client{c, d}, nil
+}
