@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/tidemark-dev/tidemark/topology"
+	"github.com/tidemark-dev/tidemark/topology/plan"
 )
 
 func (s *session) topologyCommand() command {
@@ -66,18 +67,18 @@ func (s *session) diff(topo *topology.Topology, file string) error {
 	if err != nil {
 		return err
 	}
-	found, err := topology.Diff(old, is)
+	found, err := plan.Diff(old, is)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	if s.settings.output == "json" {
-		err = s.writeJSON(append([]topology.Difference{}, found...))
+		err = s.writeJSON(append([]plan.Difference{}, found...))
 	} else {
 		err = s.writeDifferences(found)
 	}
 	unsafe := 0
 	for _, d := range found {
-		if d.Level != topology.Safe {
+		if d.Level != plan.Safe {
 			unsafe++
 		}
 	}
@@ -87,7 +88,7 @@ func (s *session) diff(topo *topology.Topology, file string) error {
 	return err
 }
 
-func (s *session) writeDifferences(found []topology.Difference) error {
+func (s *session) writeDifferences(found []plan.Difference) error {
 	if len(found) == 0 {
 		_, err := fmt.Fprintln(s.stdout, "no difference")
 		return err

@@ -11,6 +11,7 @@ import (
 // safe for concurrent use.
 type Builder struct {
 	application string
+	place       string // where it was made
 	errs        []error
 
 	nodes     []*node // in the order of their declaration, so upstream first
@@ -49,7 +50,7 @@ type publish struct {
 // NewBuilder starts a topology. The application name is the prefix of the
 // consumer groups, and of the topics that tidemark creates.
 func NewBuilder(application string) *Builder {
-	b := &Builder{application: application}
+	b := &Builder{application: application, place: place()}
 	b.ready()
 	return b
 }
@@ -61,7 +62,8 @@ func (b *Builder) ready() {
 	}
 }
 
-// Build checks the topology and freezes it. The error lists every mistake, by name.
+// Build checks the topology and freezes it. The error lists every mistake, with the
+// file and line of the declaration that is wrong, and the names of what it is about.
 func (b *Builder) Build() (*Topology, error) {
 	b.ready()
 	parts := b.parts()
@@ -109,7 +111,7 @@ func (b *Builder) changelog(store string) string { return b.application + "-" + 
 
 // add makes a node downstream of others.
 func (b *Builder) add(name string, ups ...*node) *node {
-	n := &node{name: name, ups: ups}
+	n := &node{name: name, place: place(), ups: ups}
 	b.given().nodes = append(b.nodes, n)
 	return n
 }
@@ -130,8 +132,29 @@ func (b *Builder) given() *Builder {
 }
 
 // wrong notes a mistake.
-func (b *Builder) wrong(format string, args ...any) {
-	b.given().errs = append(b.errs, fmt.Errorf(format, args...))
+func (b *Builder) wrong(format string, args ...any) { b.note(fmt.Errorf(format, args...)) }
+
+// note notes the mistakes that an error lists, in what is being declared.
+func (b *Builder) note(err error) {
+	for _, err := range each(err) {
+		b.given().errs = append(b.errs, placed(place(), err))
+	}
+}
+
+// placed says where a mistake is.
+func placed(place string, err error) error {
+	if place == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
+}
+
+// each returns the errors that were joined to one.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // needs notes that the function of a step is missing, if it is.

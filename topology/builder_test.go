@@ -182,7 +182,7 @@ func TestBuildNamesEachMistake(t *testing.T) {
 			if topo != nil || err == nil {
 				t.Fatalf("built, want the error\n%s", test.want)
 			}
-			if err.Error() != test.want {
+			if mistakes(t, err) != test.want {
 				t.Errorf("got\n%v\nwant\n%s", err, test.want)
 			}
 		})

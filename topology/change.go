@@ -2,12 +2,11 @@ package topology
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // A Change is what happened to one row: Old is nil if it is new, New is nil if
@@ -42,14 +41,9 @@ func (c *Change[V]) rows() int64 {
 	return 0
 }
 
-// changeCodec stores changes, as Regroup sends them: a byte that is the version,
-// then the old side and the new one, each as its length plus 1, a varint, and what
-// the codec of the values made of it; a side that is missing is one zero byte.
+// changeCodec stores changes, as Regroup sends them: each side is what the codec of
+// the values made of it.
 type changeCodec[V any] struct{ values codec.Codec[V] }
-
-const changeVersion = 1
-
-var errNoChange = errors.New("not a change of a row")
 
 func (c changeCodec[V]) Encode(v Change[V]) ([]byte, error) {
 	old, err := c.side(v.Old)
@@ -60,7 +54,7 @@ func (c changeCodec[V]) Encode(v Change[V]) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return joinChange(old, now), nil
+	return wire.JoinChange(old, now), nil
 }
 
 // side returns one side, nil if it is missing.
@@ -72,7 +66,7 @@ func (c changeCodec[V]) side(v *V) ([]byte, error) {
 }
 
 func (c changeCodec[V]) Decode(data []byte) (v Change[V], err error) {
-	old, now, err := cutChange(data)
+	old, now, err := wire.CutChange(data)
 	if err != nil {
 		return v, err
 	}
@@ -94,7 +88,7 @@ func (c changeCodec[V]) Decode(data []byte) (v Change[V], err error) {
 
 // FormatText prints {"old":…,"new":…}, without the side that is missing.
 func (c changeCodec[V]) FormatText(data []byte) ([]byte, error) {
-	old, now, err := cutChange(data)
+	old, now, err := wire.CutChange(data)
 	if err != nil {
 		return nil, err
 	}
@@ -138,56 +132,7 @@ func (c changeCodec[V]) ParseText(text []byte) ([]byte, error) {
 		*side.to = parsed
 	}
 	if old == nil && now == nil {
-		return nil, fmt.Errorf("%w: it has neither an old side nor a new one", errNoChange)
+		return nil, fmt.Errorf("%w: it has neither an old side nor a new one", wire.ErrNoChange)
 	}
-	return joinChange(old, now), nil
-}
-
-func joinChange(old, now []byte) []byte {
-	data := make([]byte, 1, 1+2*binary.MaxVarintLen32+len(old)+len(now))
-	data[0] = changeVersion
-	for _, side := range [][]byte{old, now} {
-		if side == nil {
-			data = append(data, 0)
-			continue
-		}
-		data = append(binary.AppendUvarint(data, uint64(len(side))+1), side...)
-	}
-	return data
-}
-
-// cutChange returns the sides of a change. One of them, at least, is not nil.
-func cutChange(data []byte) (old, now []byte, err error) {
-	if len(data) == 0 || data[0] != changeVersion {
-		return nil, nil, fmt.Errorf("%w: its first byte is not %d", errNoChange, changeVersion)
-	}
-	rest := data[1:]
-	if old, rest, err = cutSide(rest); err != nil {
-		return nil, nil, err
-	}
-	if now, rest, err = cutSide(rest); err != nil {
-		return nil, nil, err
-	}
-	switch {
-	case len(rest) > 0:
-		return nil, nil, fmt.Errorf("%w: %d bytes follow it", errNoChange, len(rest))
-	case old == nil && now == nil:
-		return nil, nil, fmt.Errorf("%w: both sides are missing", errNoChange)
-	}
-	return old, now, nil
-}
-
-func cutSide(data []byte) (side, rest []byte, err error) {
-	size, n := binary.Uvarint(data)
-	if n <= 0 || n > 1 && data[n-1] == 0 { // too short, too large, or longer than it need be
-		return nil, nil, fmt.Errorf("%w: a length is not one", errNoChange)
-	}
-	data = data[n:]
-	if size == 0 {
-		return nil, data, nil
-	}
-	if size--; size > uint64(len(data)) {
-		return nil, nil, fmt.Errorf("%w: a side of %d bytes, and %d are left", errNoChange, size, len(data))
-	}
-	return data[:size:size], data[size:], nil
+	return wire.JoinChange(old, now), nil
 }

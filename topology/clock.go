@@ -1,12 +1,10 @@
 package topology
 
 import (
-	"fmt"
 	"math"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // A clock is the newest time that a step has seen. It stands still without
@@ -46,46 +44,24 @@ func (c *clock) observe(time int64) int64 {
 // task of the partition: what was late stays late. It is "" for a group that
 // does not look at times.
 func (k *Task) Clocks() string {
-	var texts []string
+	times := map[string]int64{}
 	for _, c := range k.clocks {
 		if c.now != math.MinInt64 {
-			texts = append(texts, c.name+":"+strconv.FormatInt(c.now, 36))
+			times[c.name] = c.now
 		}
 	}
-	slices.Sort(texts)
-	return strings.Join(texts, ",")
-}
-
-// parseClocks reads what Clocks wrote.
-func parseClocks(text string) (map[string]int64, error) {
-	clocks := map[string]int64{}
-	if text == "" {
-		return clocks, nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		name, now, ok := strings.Cut(part, ":")
-		if !ok {
-			return nil, fmt.Errorf("clocks %q: %q has no colon", text, part)
-		}
-		at, err := strconv.ParseInt(now, 36, 64)
-		if err != nil {
-			return nil, fmt.Errorf("clocks %q: %w", text, err)
-		}
-		clocks[name] = at
-	}
-	return clocks, nil
+	return wire.FormatClocks(times)
 }
 
 // SetBack returns clocks, as [Task.Clocks] gives them, of which none is later than
 // some time. What has been late or was expired by them stays so.
 func SetBack(clocks string, to time.Time) (string, error) {
-	all, err := parseClocks(clocks)
+	times, err := wire.ParseClocks(clocks)
 	if err != nil {
 		return "", err
 	}
-	k := &Task{}
-	for name, now := range all {
-		k.clocks = append(k.clocks, &clock{name: name, now: min(now, millis(to))})
+	for name, now := range times {
+		times[name] = min(now, millis(to))
 	}
-	return k.Clocks(), nil
+	return wire.FormatClocks(times), nil
 }

@@ -117,7 +117,7 @@ func TestMistakesOfCogroup(t *testing.T) {
 cogroup row: the function is nil
 cogroup row: its keys are encoded by codec.String in select key 1, and by codec.JSON[string] in topic other
 cogroup windowed: window 1 and window 2 are not windowed alike`
-	if err == nil || err.Error() != want {
+	if err == nil || mistakes(t, err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
 }

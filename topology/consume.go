@@ -12,7 +12,7 @@ func Consume[K, V any](b *Builder, from Topic[K, V]) Stream[K, V] {
 		return Stream[K, V]{b, placeholder[K, V]()}
 	}
 	if err := from.check(); err != nil {
-		b.errs = append(b.errs, err)
+		b.note(err)
 	}
 	s := &stream[K, V]{
 		node:  b.add("topic " + from.Name),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark-dev/tidemark/codec"
 	"github.com/tidemark-dev/tidemark/topology"
+	"github.com/tidemark-dev/tidemark/topology/plan"
 )
 
 // invoice is an order by another name.
@@ -222,7 +223,7 @@ func TestDiffOfText(t *testing.T) {
 // differ compares the differences of two descriptions with lines.
 func differ(t *testing.T, old, new, want string) {
 	t.Helper()
-	found, err := topology.Diff([]byte(old), []byte(new))
+	found, err := plan.Diff([]byte(old), []byte(new))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,19 +244,19 @@ func TestDiffRefuses(t *testing.T) {
 		{`{"version": 2}`, `old topology: it has version 2, and this program knows versions up to 1: build it with a newer tidemark`},
 		{`{"version": 0}`, `old topology: it has version 0, which there never was`},
 		{`{"version": 1}`, `old topology: it is no description of a topology: it names no application`},
-		{`{"version": 1, "groups": 7}`, `old topology: it is no description of a topology: json: cannot unmarshal number into Go struct field description.groups of type []topology.groupDescription`},
+		{`{"version": 1, "groups": 7}`, `old topology: it is no description of a topology: json: cannot unmarshal number into Go struct field description.groups of type []plan.groupDescription`},
 	} {
-		if _, err := topology.Diff([]byte(test.old), []byte(good)); err == nil || err.Error() != test.want {
+		if _, err := plan.Diff([]byte(test.old), []byte(good)); err == nil || err.Error() != test.want {
 			t.Errorf("%s: got %v, want %s", test.old, err, test.want)
 		}
 	}
-	if _, err := topology.Diff([]byte(good), nil); err == nil || !strings.HasPrefix(err.Error(), "new topology: ") {
+	if _, err := plan.Diff([]byte(good), nil); err == nil || !strings.HasPrefix(err.Error(), "new topology: ") {
 		t.Errorf("got %v, want an error about the new topology", err)
 	}
 }
 
 func TestDifferenceForScripts(t *testing.T) {
-	got, err := json.Marshal(topology.Difference{Level: topology.NeedsReset, What: "store s", Text: "new"})
+	got, err := json.Marshal(plan.Difference{Level: plan.NeedsReset, What: "store s", Text: "new"})
 	if want := `{"level":"needs reset","what":"store s","text":"new"}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}

@@ -50,17 +50,6 @@ func ExampleTopology_String() {
 	//   table hello-state-store → sink memory localhost:6379
 }
 
-func ExampleBuilder_Build() {
-	b := topology.NewBuilder("hello world")
-	topology.Materialize(b, topology.Topic[string, string]{Name: "lines", Key: codec.String{}}, topology.Store[string, string]{})
-	_, err := b.Build()
-	fmt.Println(err)
-	// Output:
-	// application "hello world": a name is made of letters, digits, '.', '_' and '-', not of ' '
-	// topic "lines": no codec for its values of type string
-	// table of topic lines: store: it has no name
-}
-
 func ExampleCount() {
 	words := topology.Topic[string, string]{Name: "words", Key: codec.String{}, Value: codec.String{}}
 	b := topology.NewBuilder("words")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // JoinForeign joins each row of one table with the row of another whose key it
@@ -36,7 +37,7 @@ func JoinForeign[K, L, F, R, O any](l Table[K, L], r Table[F, R], rows Store[K, 
 	// Left rows subscribe.
 	send := b.add("foreign key "+rows.Name, left.node)
 	b.needs(send, key == nil)
-	subscriptions := &stream[F, subscription]{node: send, key: right.key, value: subscriptionCodec{}, faulty: faulty}
+	subscriptions := &stream[F, wire.Subscription]{node: send, key: right.key, value: subscriptionCodec{}, faulty: faulty}
 	left.feed(send, func(k *Task) step[K, L] {
 		return startForeignKey(k, subscriptions, left.key, l.rows, key, by.kind)
 	})
@@ -47,8 +48,8 @@ func JoinForeign[K, L, F, R, O any](l Table[K, L], r Table[F, R], rows Store[K, 
 	kept := b.keepBuffer(answer, rows.Name+"-subscriptions")
 	kept.partitionKey = func(row []byte) []byte { return partitionKeyOf(right.key, row) }
 	answer.effect = true
-	responses := &stream[K, response]{node: answer, key: left.key, value: responseCodec{}, faulty: faulty}
-	subscribed.feed(answer, func(k *Task) step[F, subscription] {
+	responses := &stream[K, wire.Response]{node: answer, key: left.key, value: responseCodec{}, faulty: faulty}
+	subscribed.feed(answer, func(k *Task) step[F, wire.Subscription] {
 		return startSubscribe(k, responses, right.key, r.rows, kept)
 	})
 	right.feed(answer, func(k *Task) step[F, R] {
@@ -63,7 +64,7 @@ func JoinForeign[K, L, F, R, O any](l Table[K, L], r Table[F, R], rows Store[K, 
 	table, rows := keep(b, n, "join", left.name, rows, left.key, values, left.faulty || right.faulty)
 	table.expires(rows.TTL)
 	down := &stream[K, O]{node: n, key: rows.Key, value: rows.Value, windows: left.windows, faulty: left.faulty || right.faulty}
-	responded.feed(n, func(k *Task) step[K, response] {
+	responded.feed(n, func(k *Task) step[K, wire.Response] {
 		return startResponse(k, down, table, l.rows, left.value, right.value, by)
 	})
 	return Table[K, O]{b, down, table}
@@ -77,7 +78,7 @@ func through[K, V any](b *Builder, s *stream[K, V], topic string) *stream[K, V] 
 
 // startForeignKey returns what tells the right side of a change of a left row: to
 // forget its old subscription, if the key that it contains has changed, and the new one.
-func startForeignKey[K, L, F any](k *Task, down *stream[F, subscription], keys codec.Codec[K], table *kept, key func(K, L) (F, bool), kind joinKind) step[K, L] {
+func startForeignKey[K, L, F any](k *Task, down *stream[F, wire.Subscription], keys codec.Codec[K], table *kept, key func(K, L) (F, bool), kind joinKind) step[K, L] {
 	next, lefts := down.start(k), k.store(table)
 	made := newItem(down.key, down.value)
 	foreign := func(it *item[K, L], row *cell[L]) ([]byte, error) {
@@ -119,8 +120,8 @@ func startForeignKey[K, L, F any](k *Task, down *stream[F, subscription], keys c
 		if err != nil {
 			return err
 		}
-		s := subscription{Row: digestOf(row), Key: it.key.data}
-		send := func(to []byte, do instruction) error {
+		s := wire.Subscription{Row: wire.DigestOf(row), Key: it.key.data}
+		send := func(to []byte, do wire.Instruction) error {
 			s.Do = do
 			made.time, made.headers = it.time, it.headers
 			made.key.load(to)
@@ -133,44 +134,44 @@ func startForeignKey[K, L, F any](k *Task, down *stream[F, subscription], keys c
 				k.drop(NoKey)
 			}
 			if was == nil {
-				return send(nil, refresh)
+				return send(nil, wire.Refresh)
 			}
-			return send(was, deleteAndAnswer)
+			return send(was, wire.DeleteAndAnswer)
 		case kind == inner && !moved:
-			return send(is, refresh)
+			return send(is, wire.Refresh)
 		case moved:
-			if err := send(was, deleteOnly); err != nil {
+			if err := send(was, wire.DeleteOnly); err != nil {
 				return err
 			}
 		}
-		return send(is, answer)
+		return send(is, wire.Answer)
 	}
 }
 
 // startSubscribe returns what keeps the subscription of a left row, and answers it.
-func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Codec[F], table, kept *kept) step[F, subscription] {
+func startSubscribe[K, F any](k *Task, down *stream[K, wire.Response], keys codec.Codec[F], table, kept *kept) step[F, wire.Subscription] {
 	respond, rights, subscriptions := startRespond(k, down), k.store(table), k.store(kept)
-	return func(it *item[F, subscription]) error {
+	return func(it *item[F, wire.Subscription]) error {
 		k.at, k.policy = down.node, k.policies.Decode
 		if err := it.value.decode(); err != nil {
 			return k.refuse(down.node, k.policy, err)
 		}
 		s := it.value.v
 		if it.key.missing {
-			if s.Do != answer && s.Do != refresh {
+			if s.Do != wire.Answer && s.Do != wire.Refresh {
 				k.drop(NoKey)
 				return nil
 			}
-			return respond(s.Key, response{Row: s.Row, Quiet: s.Do == refresh}, it.time, it.headers)
+			return respond(s.Key, wire.Response{Row: s.Row, Quiet: s.Do == wire.Refresh}, it.time, it.headers)
 		}
 		if _, err := it.file(k, down.node, keys); err != nil {
 			return err
 		}
 		var row []byte
-		if s.Do == answer || s.Do == refresh {
-			row = response{Row: s.Row}.encode()
+		if s.Do == wire.Answer || s.Do == wire.Refresh {
+			row = wire.Response{Row: s.Row}.Encode()
 		}
-		subscriptions.put(append(appendKey(nil, it.key.data), s.Key...), row, it.time)
+		subscriptions.put(append(wire.AppendKey(nil, it.key.data), s.Key...), row, it.time)
 		right, at, err := rights.get(it.key.data)
 		if err != nil {
 			return err
@@ -180,10 +181,10 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 			time = max(time, at)
 		}
 		switch s.Do {
-		case deleteAndAnswer:
-			return respond(s.Key, response{Row: s.Row}, time, it.headers)
-		case answer, refresh:
-			return respond(s.Key, response{s.Row, right, right == nil && s.Do == refresh}, time, it.headers)
+		case wire.DeleteAndAnswer:
+			return respond(s.Key, wire.Response{Row: s.Row}, time, it.headers)
+		case wire.Answer, wire.Refresh:
+			return respond(s.Key, wire.Response{Row: s.Row, Right: right, Quiet: right == nil && s.Do == wire.Refresh}, time, it.headers)
 		}
 		return nil
 	}
@@ -191,7 +192,7 @@ func startSubscribe[K, F any](k *Task, down *stream[K, response], keys codec.Cod
 
 // startAnswer returns what tells all left rows that contain the key of a right
 // row of its change, in the order of their keys.
-func startAnswer[K, F, R any](k *Task, down *stream[K, response], keys codec.Codec[F], table, kept *kept) step[F, R] {
+func startAnswer[K, F, R any](k *Task, down *stream[K, wire.Response], keys codec.Codec[F], table, kept *kept) step[F, R] {
 	respond, rights, subscriptions := startRespond(k, down), k.store(table), k.store(kept)
 	return func(it *item[F, R]) error {
 		if filed, err := it.file(k, down.node, keys); !filed {
@@ -202,16 +203,16 @@ func startAnswer[K, F, R any](k *Task, down *stream[K, response], keys codec.Cod
 			return err
 		}
 		right = bytes.Clone(right)
-		prefix := appendKey(nil, it.key.data)
+		prefix := wire.AppendKey(nil, it.key.data)
 		for row, err := range subscriptions.scan(prefix, codec.PrefixEnd(prefix)) {
 			if err != nil {
 				return err
 			}
-			s, err := decodeResponse(row.Value)
+			s, err := wire.DecodeResponse(row.Value)
 			if err != nil {
 				return err // the store is broken, not the record
 			}
-			if err := respond(bytes.Clone(row.Key[len(prefix):]), response{Row: s.Row, Right: right}, it.time, it.headers); err != nil {
+			if err := respond(bytes.Clone(row.Key[len(prefix):]), wire.Response{Row: s.Row, Right: right}, it.time, it.headers); err != nil {
 				return err
 			}
 		}
@@ -219,10 +220,10 @@ func startAnswer[K, F, R any](k *Task, down *stream[K, response], keys codec.Cod
 	}
 }
 
-func startRespond[K any](k *Task, down *stream[K, response]) func(key []byte, r response, time int64, headers []Header) error {
+func startRespond[K any](k *Task, down *stream[K, wire.Response]) func(key []byte, r wire.Response, time int64, headers []Header) error {
 	next := down.start(k)
 	made := newItem(down.key, down.value)
-	return func(key []byte, r response, time int64, headers []Header) error {
+	return func(key []byte, r wire.Response, time int64, headers []Header) error {
 		made.time, made.headers = time, headers
 		made.key.load(key)
 		made.value.set(r, nil)
@@ -232,11 +233,11 @@ func startRespond[K any](k *Task, down *stream[K, response]) func(key []byte, r 
 
 // startResponse returns what makes a row of an answer, unless the left row has
 // changed since it was asked for.
-func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *kept, left codec.Codec[L], right codec.Codec[R], by Joiner[K, L, R, O]) step[K, response] {
+func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *kept, left codec.Codec[L], right codec.Codec[R], by Joiner[K, L, R, O]) step[K, wire.Response] {
 	put, results, rows := startTable(k, down, table), k.store(table), k.store(lefts)
 	made := newItem[K, O](nil, down.value)
 	l, r := newCell("row", left), newCell("row", right)
-	return func(it *item[K, response]) error {
+	return func(it *item[K, wire.Response]) error {
 		if filed, err := it.file(k, down.node, down.key); !filed {
 			return err
 		}
@@ -248,7 +249,7 @@ func startResponse[K, L, R, O any](k *Task, down *stream[K, O], table, lefts *ke
 		if err != nil {
 			return err
 		}
-		if digestOf(data) != it.value.v.Row {
+		if wire.DigestOf(data) != it.value.v.Row {
 			k.drop(Late)
 			return nil
 		}

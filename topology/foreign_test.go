@@ -286,7 +286,7 @@ func TestForeignJoinMistakes(t *testing.T) {
 			topology.Materialize(b, other, topology.Store[string, hello]{Name: "joined-subscriptions"})
 			joinForeign(innerText)(b)
 		},
-		`topic "hello-joined-response": it is published as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to topology.response (topology.responseCodec)`: func(b *topology.Builder) {
+		`topic "hello-joined-response": it is published as string (codec.String) to topology_test.hello (codec.JSON[github.com/tidemark-dev/tidemark/topology_test.hello]) and as string (codec.String) to wire.Response (topology.responseCodec)`: func(b *topology.Builder) {
 			topology.Publish(topology.Consume(b, other), topology.Topic[string, hello]{Name: "hello-joined-response"})
 			joinForeign(innerText)(b)
 		},

@@ -46,7 +46,7 @@ func (g *Global) Row(r Raw, application Policies) (row Row, ok bool, err error) 
 func Broadcast[K, V any](b *Builder, from Topic[K, V], rows Store[K, V]) GlobalTable[K, V] {
 	b.given().ready()
 	if err := from.check(); err != nil {
-		b.errs = append(b.errs, err)
+		b.note(err)
 	}
 	if err := checkName("store", rows.Name); err != nil {
 		b.wrong("global table of topic %s: %w", from.Name, err)

@@ -309,7 +309,7 @@ func wantMistakes(t *testing.T, declare map[string]func(*topology.Builder)) {
 		_, err := b.Build()
 		if err == nil {
 			t.Errorf("no error, want %q", want)
-		} else if diff := cmp.Diff(want, err.Error()); diff != "" {
+		} else if diff := cmp.Diff(want, mistakes(t, err)); diff != "" {
 			t.Errorf("error (-want +got):\n%s", diff)
 		}
 	}

@@ -2,10 +2,10 @@ package topology
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // expiries is how many rows of a buffer one record deletes at most. Those that
@@ -102,17 +102,17 @@ func (x *streamSide[K, A, B, O]) match(it *item[K, A]) (matched bool, err error)
 	if from > to {
 		return false, nil
 	}
-	prefix := len(appendKey(x.from[:0], it.key.data))
-	x.from = appendTime(appendKey(x.from[:0], it.key.data), from)
-	x.to = appendTime(append(x.to[:0], x.from[:prefix]...), to+1)
+	prefix := len(wire.AppendKey(x.from[:0], it.key.data))
+	x.from = wire.AppendTime(wire.AppendKey(x.from[:0], it.key.data), from)
+	x.to = wire.AppendTime(append(x.to[:0], x.from[:prefix]...), to+1)
 	for row, err := range x.theirs.scan(x.from, x.to) {
 		if err != nil {
 			return true, err
 		}
 		matched = true
-		time := timeOfBuffered(row.Key)
+		time := wire.BufferedTime(row.Key)
 		if x.othersAlone {
-			if err := x.forgive(unmatchedKey(x.side.opposite(), time, row.Key), it.time); err != nil {
+			if err := x.forgive(wire.UnmatchedKey(byte(x.side.opposite()), time, row.Key), it.time); err != nil {
 				return true, err
 			}
 		}
@@ -138,15 +138,15 @@ func (x *streamSide[K, A, B, O]) forgive(key []byte, time int64) error {
 // keep puts a record into the buffer, and deletes from it what is expired. A
 // record that waits has met none so far.
 func (x *streamSide[K, A, B, O]) keep(it *item[K, A], data []byte, now int64, waits bool) error {
-	key := appendTime(appendKey(make([]byte, 0, len(it.key.data)+2+8+numberBytes), it.key.data), it.time)
+	key := wire.BufferedPrefix(it.key.data, it.time)
 	number, err := x.number(key)
 	if err != nil {
 		return err
 	}
-	key = binary.BigEndian.AppendUint32(key, number)
+	key = wire.AppendNumber(key, number)
 	x.mine.put(key, data, it.time)
 	if waits {
-		x.unmatched.put(unmatchedKey(x.side, it.time, key), data, it.time)
+		x.unmatched.put(wire.UnmatchedKey(byte(x.side), it.time, key), data, it.time)
 	}
 	due, err := x.mine.firstDue(now, expiries)
 	if err != nil {
@@ -160,7 +160,7 @@ func (x *streamSide[K, A, B, O]) keep(it *item[K, A], data []byte, now int64, wa
 
 // number returns the number of the next row of a key and time.
 func (x *streamSide[K, A, B, O]) number(prefix []byte) (number uint32, err error) {
-	first, _, err := x.mine.get(binary.BigEndian.AppendUint32(bytes.Clone(prefix), 0))
+	first, _, err := x.mine.get(wire.AppendNumber(bytes.Clone(prefix), 0))
 	if err != nil || first == nil {
 		return 0, err // the common case, without a scan
 	}
@@ -168,7 +168,7 @@ func (x *streamSide[K, A, B, O]) number(prefix []byte) (number uint32, err error
 		if err != nil {
 			return 0, err
 		}
-		number = binary.BigEndian.Uint32(row.Key[len(row.Key)-numberBytes:]) + 1
+		number = wire.BufferedNumber(row.Key) + 1
 	}
 	return number, nil
 }

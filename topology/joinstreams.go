@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // Within says how far apart in time two records may be to meet, as whole
@@ -147,8 +148,8 @@ func (j *streamJoin[K, O]) emitUnmatched(now int64, headers []Header) error {
 	slices.SortFunc(due, func(a, b Row) int { return bytes.Compare(a.Key, b.Key) })
 	return j.k.unasked(j.at.name+": a record without a match", func() error {
 		for _, row := range due {
-			time, s, rest := cutUnmatched(row.Key)
-			bare, _, ok := cutKey(rest)
+			time, s, rest := wire.CutUnmatched(row.Key)
+			bare, _, ok := wire.CutKey(rest)
 			if !ok {
 				return fmt.Errorf("store %q: row %q has no key", j.unmatched.state.Name, row.Key)
 			}
@@ -156,7 +157,7 @@ func (j *streamJoin[K, O]) emitUnmatched(now int64, headers []Header) error {
 			if err := key.loadRow(j.k, j.at, bare); err != nil {
 				return err
 			}
-			made, err := j.single(s, key, row.Value)
+			made, err := j.single(side(s), key, row.Value)
 			if err != nil {
 				return err
 			}

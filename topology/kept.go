@@ -11,6 +11,7 @@ import (
 type kept struct {
 	name        string
 	of          string // the step that keeps it, for errors
+	place       string // where it was declared, for errors
 	table       bool   // of a Table; else of a step that keeps it for itself
 	everyChange bool
 	ordered     bool
@@ -81,7 +82,7 @@ func (s *kept) state(b *Builder) StateStore {
 // keep makes a step keep rows in a store. Key and value default to the codecs of
 // the store. Up is what the rows are made from, for errors.
 func keep[K, V any](b *Builder, n *node, verb, up string, rows Store[K, V], key codec.Codec[K], value codec.Codec[V], faulty bool) (*kept, Store[K, V]) {
-	s := &kept{name: rows.Name, of: up, table: true, everyChange: rows.EveryChange}
+	s := &kept{name: rows.Name, of: up, place: n.place, table: true, everyChange: rows.EveryChange}
 	n.stores, n.effect = append(n.stores, s), true
 	if err := checkName("store", rows.Name); err != nil {
 		b.wrong("%s of %s: %w", verb, up, err)

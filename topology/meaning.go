@@ -15,7 +15,7 @@ func (s *kept) meaning(b *Builder) string {
 	var parts []string
 	if s.table {
 		if i := slices.IndexFunc(b.nodes, func(n *node) bool { return slices.Contains(n.stores, s) }); i >= 0 {
-			parts = append(parts, b.nodes[i].kind())
+			parts = append(parts, string(b.nodes[i].kind()))
 		}
 	}
 	if s.windows != "" {

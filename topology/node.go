@@ -9,6 +9,7 @@ import (
 // A node is a step of a topology, without its types.
 type node struct {
 	name   string  // as errors and Topology.String show it
+	place  string  // where it was declared, for errors
 	ups    []*node // none for a topic that is read
 	stores []*kept // what it keeps
 	effect bool    // it does something beside feeding others

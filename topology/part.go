@@ -229,32 +229,34 @@ func (b *Builder) group(p *part) *Group {
 
 func (b *Builder) checkApplication() []error {
 	if err := checkName("application", b.application); err != nil {
-		return []error{err}
+		return []error{placed(b.place, err)}
 	}
 	if topic := b.application + "-dead-letters"; len(topic) > maxName {
-		return []error{fmt.Errorf("application %q: its topic of dead letters has a name of %d bytes, more than Kafka's %d", b.application, len(topic), maxName)}
+		return []error{placed(b.place, fmt.Errorf("application %q: its topic of dead letters has a name of %d bytes, more than Kafka's %d", b.application, len(topic), maxName))}
 	}
 	return nil
 }
 
 // checkShape finds what only the whole shows.
 func (b *Builder) checkShape(parts []*part) (errs []error) {
-	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	refuse := func(place, format string, args ...any) {
+		errs = append(errs, placed(place, fmt.Errorf(format, args...)))
+	}
 	named := func(topic string) bool { return b.inputs[topic] != nil || b.outputs[topic] != nil }
 	for _, s := range b.stores {
 		changelog := b.changelog(s.name)
 		if len(changelog) > maxName {
-			refuse("store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", s.name, changelog, len(changelog), maxName)
+			refuse(s.place, "store %q: its changelog topic %q has a name of %d bytes, more than Kafka's %d", s.name, changelog, len(changelog), maxName)
 		}
 		if named(changelog) {
-			refuse("topic %q: it is the changelog topic of store %q, too", changelog, s.name)
+			refuse(b.placeOfTopic(changelog), "topic %q: it is the changelog topic of store %q, too", changelog, s.name)
 		}
 		if named(s.name) {
-			refuse("store %q: a topic has this name, too", s.name)
+			refuse(s.place, "store %q: a topic has this name, too", s.name)
 		}
 	}
 	if len(b.stores)+len(b.inputs)+len(b.errs) == 0 {
-		refuse("the topology does nothing: Consume or Materialize a topic")
+		refuse(b.place, "the topology does nothing: Consume or Materialize a topic")
 	}
 	read := map[*input]bool{}
 	for _, p := range parts {
@@ -262,19 +264,32 @@ func (b *Builder) checkShape(parts []*part) (errs []error) {
 			read[in] = true
 		}
 		if len(p.inputs) == 0 && len(b.errs) == 0 {
-			refuse("store %q: no topic leads to it", p.name())
+			refuse(b.place, "store %q: no topic leads to it", p.name())
 		}
 	}
 	for _, name := range sorted(b.inputs) {
 		in := b.inputs[name]
 		if !read[in] {
-			refuse("topic %q: it is read, and nothing is kept, published or called of it", name)
+			refuse(in.place, "topic %q: it is read, and nothing is kept, published or called of it", name)
 		}
 		if _, also := b.outputs[name]; in.repartition != nil && !also {
-			refuse("topic %q: it is a repartition topic, and nothing is sent through it", name)
+			refuse(in.place, "topic %q: it is a repartition topic, and nothing is sent through it", name)
 		}
 	}
 	return append(errs, b.checkCycles(parts)...)
+}
+
+// placeOfTopic returns where a topic was first published to, or else read.
+func (b *Builder) placeOfTopic(name string) string {
+	for _, pub := range b.publishes {
+		if pub.topic == name {
+			return pub.place
+		}
+	}
+	if in := b.inputs[name]; in != nil {
+		return in.place
+	}
+	return ""
 }
 
 // checkCycles refuses topics that feed themselves.
@@ -294,7 +309,7 @@ func (b *Builder) checkCycles(parts []*part) (errs []error) {
 	walk = func(path []string) {
 		topic := path[len(path)-1]
 		if i := slices.Index(path[:len(path)-1], topic); i >= 0 {
-			errs = append(errs, fmt.Errorf("topic %q: it feeds itself: %s", topic, strings.Join(path[i:], " → ")))
+			errs = append(errs, placed(b.placeOfTopic(topic), fmt.Errorf("topic %q: it feeds itself: %s", topic, strings.Join(path[i:], " → "))))
 			return
 		}
 		if done[topic] {

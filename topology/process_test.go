@@ -442,7 +442,7 @@ store "memo": process 1 opens it with values in codec.JSON[string], and process 
 			if err == nil {
 				t.Fatal("built")
 			}
-			if got := regexp.MustCompile(`go:\d+`).ReplaceAllString(err.Error(), "go:LINE"); got != test.want {
+			if got := regexp.MustCompile(`go:\d+`).ReplaceAllString(mistakes(t, err), "go:LINE"); got != test.want {
 				t.Errorf("error\n%s\nwant\n%s", got, test.want)
 			}
 		})

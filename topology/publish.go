@@ -29,7 +29,7 @@ func publishTo[K, V any](b *Builder, n *node, up *stream[K, V], to Topic[K, V]) 
 	b.publishes = append(b.publishes, &publish{node: n, topic: to.Name})
 	to = to.orCodecs(up.key, up.value)
 	if err := to.check(); err != nil && !up.faulty {
-		b.errs = append(b.errs, err)
+		b.note(err)
 	}
 	if to.Name == "" {
 		return to

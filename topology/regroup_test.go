@@ -215,7 +215,7 @@ func TestMistakesOfRegroup(t *testing.T) {
 	want := `topic "x": no codec for its values of type int64
 topic "x": no codec for its keys of type int64
 regroup 2: the function is nil`
-	if err == nil || err.Error() != want {
+	if err == nil || mistakes(t, err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
 }

@@ -1,6 +1,10 @@
 package topology
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
+)
 
 // session folds a record into the session that it is in, or connects: those
 // within a gap before and after it become one. They are deleted, in their order,
@@ -14,7 +18,7 @@ func (f *windowFolding[K, V, A]) session(it *item[K, V], closed int64) error {
 	}
 	start, end := it.time, it.time
 	for i := range near {
-		s, e := windowOf(near[i].Key)
+		s, e := wire.WindowOf(near[i].Key)
 		start, end = min(start, s), max(end, e)
 	}
 	if end < closed {
@@ -54,7 +58,7 @@ func (f *windowFolding[K, V, A]) session(it *item[K, V], closed int64) error {
 // remove deletes a session that becomes a part of another, and passes that on.
 func (f *windowFolding[K, V, A]) remove(it *item[K, V], row *Row) error {
 	f.was(row.Value)
-	_, end := windowOf(row.Key)
+	_, end := wire.WindowOf(row.Key)
 	f.window.load(row.Key)
 	f.window.checked = true
 	f.made.load(nil)
@@ -95,12 +99,12 @@ type foundSessions struct {
 func (f *windowFolding[K, V, A]) sessionsFrom(it *item[K, V], from, closed int64) (foundSessions, error) {
 	found := foundSessions{first: never, covered: -1}
 	mayCover := f.covering.now >= closed
-	prefix := prefixOf(it.key.data)
-	for row, err := range f.rows.scan(startKey(prefix, from), startKey(prefix, it.time+f.gap+1)) {
+	prefix := wire.WindowPrefix(it.key.data)
+	for row, err := range f.rows.scan(wire.WindowStart(prefix, from), wire.WindowStart(prefix, it.time+f.gap+1)) {
 		if err != nil {
 			return foundSessions{}, err
 		}
-		start, end := windowOf(row.Key)
+		start, end := wire.WindowOf(row.Key)
 		if end < closed {
 			found.covered = start
 			if !mayCover {

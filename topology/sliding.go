@@ -1,6 +1,10 @@
 package topology
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
+)
 
 // A slid is a sliding window that is kept.
 type slid struct {
@@ -128,12 +132,12 @@ func (s *slide[K, V, A]) early() error {
 // find reads the windows of the record's key that begin from some time until
 // just after the record.
 func (s *slide[K, V, A]) find(from int64) error {
-	prefix := prefixOf(s.it.key.data)
-	for row, err := range s.rows.scan(startKey(prefix, from), startKey(prefix, s.it.time+2)) {
+	prefix := wire.WindowPrefix(s.it.key.data)
+	for row, err := range s.rows.scan(wire.WindowStart(prefix, from), wire.WindowStart(prefix, s.it.time+2)) {
 		if err != nil {
 			return err
 		}
-		start, _ := windowOf(row.Key)
+		start, _ := wire.WindowOf(row.Key)
 		s.found = append(s.found, slid{start, bytes.Clone(row.Value), row.Time})
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // Until says for how long [Suppress] holds changes back. Closed stands alone; of
@@ -88,7 +89,7 @@ type suppression[K, V any] struct {
 	values codec.Codec[V]
 	same   bool // a change has the codec of values
 	until  Until
-	held   *rows // as heldRow writes them
+	held   *rows // as wire.Held writes them
 	count  int   // of held, if until.Rows limits them
 	clock  *clock
 	row    *item[K, V] // that goes
@@ -169,33 +170,33 @@ func (s *suppression[K, V]) hold(it *item[K, V]) error {
 	since := it.time
 	switch {
 	case earlier != nil:
-		since = heldSince(earlier)
+		since = wire.HeldSince(earlier)
 	case s.until.Closed:
-		_, since = windowOf(it.key.data)
+		_, since = wire.WindowOf(it.key.data)
 	}
 	if earlier == nil {
 		s.count++
 	}
-	s.held.put(it.key.data, heldRow{since, it.headers, data}.encode(), it.time)
+	s.held.put(it.key.data, wire.Held[Header]{Since: since, Headers: it.headers, Value: data}.Encode(), it.time)
 	return nil
 }
 
 // release passes rows on that were held back.
 func (s *suppression[K, V]) release(rows []Row) error {
 	for _, row := range rows {
-		held, err := decodeHeld(row.Value)
+		held, err := wire.DecodeHeld[Header](row.Value)
 		if err != nil {
 			return fmt.Errorf("store %q: %w", s.held.state.Name, err)
 		}
 		s.held.put(row.Key, nil, row.Time)
 		s.count--
-		if s.until.Closed && held.value == nil {
+		if s.until.Closed && held.Value == nil {
 			continue
 		}
 		s.row.key.load(row.Key)
-		s.row.value.load(held.value)
-		s.row.time, s.row.headers = row.Time, held.headers
-		if err := s.put(s.row, held.value, true); err != nil {
+		s.row.value.load(held.Value)
+		s.row.time, s.row.headers = row.Time, held.Headers
+		if err := s.put(s.row, held.Value, true); err != nil {
 			return err
 		}
 	}
@@ -205,11 +206,11 @@ func (s *suppression[K, V]) release(rows []Row) error {
 // keepHeld declares the store of what is held back.
 func (b *Builder) keepHeld(n *node, name string, until Until, wait int64) *kept {
 	s := b.keepBuffer(n, name)
-	s.deadline = func(_, value []byte, _ int64) int64 { return heldSince(value) + wait }
+	s.deadline = func(_, value []byte, _ int64) int64 { return wire.HeldSince(value) + wait }
 	s.deadlineName = fmt.Sprintf("held back for %d ms", wait)
 	if until.Closed {
 		s.keyDeadline = true
-		s.deadline = func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + wait }
+		s.deadline = func(key, _ []byte, _ int64) int64 { _, end := wire.WindowOf(key); return end + wait }
 		s.deadlineName = fmt.Sprintf("held back until closed, %d ms", wait)
 	}
 	return s

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // A Task runs one partition of a group. It does no I/O but reading rows: the
@@ -103,7 +105,7 @@ type Output struct {
 // the partition has left, "" for the first. The policies are the application's,
 // for topics that say nothing.
 func (g *Group) NewTask(partition int32, open func(store string) Rows, clocks string, application Policies) (*Task, error) {
-	restored, err := parseClocks(clocks)
+	restored, err := wire.ParseClocks(clocks)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +295,7 @@ func panicSite() string {
 		case f.Function == "runtime.gopanic":
 			panicking = true
 		case panicking && !strings.HasPrefix(f.Function, "runtime."):
-			return fmt.Sprintf(" at %s:%d", f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line)
+			return " at " + position(f)
 		}
 		if !more {
 			return ""

@@ -125,7 +125,7 @@ func TestMistakesOfTTL(t *testing.T) {
 	topology.Count(topology.Consume(b, lines), topology.Store[string, int64]{Name: "n", TTL: 1500 * time.Microsecond, Value: codec.Int64{}})
 	_, err := b.Build()
 	want := "store \"last\": TTL is -1s: it is to be whole milliseconds, or none\nstore \"n\": TTL is 1.5ms: it is to be whole milliseconds, or none"
-	if err == nil || err.Error() != want {
+	if err == nil || mistakes(t, err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
 }

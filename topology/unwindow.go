@@ -1,5 +1,7 @@
 package topology
 
+import "github.com/tidemark-dev/tidemark/topology/internal/wire"
+
 // Unwindow takes the window off each key of a stream of windowed keys, as the
 // changes of a table of windows are. Records stay in their partitions: those of a
 // windowed key lie in the partition of the key within, so no Repartition is needed.
@@ -29,7 +31,7 @@ func startUnwindow[K, V any](k *Task, up *stream[Windowed[K], V], down *stream[K
 		case it.key.missing:
 			made.key.load(nil)
 		case down.key != nil && it.key.data != nil && !it.key.decoded:
-			inner, err := keyOf(it.key.data)
+			inner, err := wire.WindowedKey(it.key.data)
 			if err != nil {
 				return k.refuse(down.node, k.policy, err)
 			}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // Windows is one of [Tumbling], [Hopping], [Sliding] and [Session].
@@ -161,7 +163,7 @@ func startWindow[K, V any](k *Task, up *stream[K, V], down *stream[Windowed[K], 
 	made := newItem(down.key, down.value)
 	pass := func(it *item[K, V], inner []byte, start, end int64) error {
 		if inner != nil {
-			made.key.load(appendWindow(appendKey(make([]byte, 0, len(inner)+keyOverhead), inner), start, end))
+			made.key.load(wire.WindowKey(inner, start, end))
 			made.key.checked = true
 		}
 		if it.key.decoded {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // day is for how long the rows of windows are kept unless their store says.
@@ -70,13 +71,13 @@ func (w *windowing) deadline(ttl int64) func(key, value []byte, time int64) int6
 	switch w.kind {
 	case session:
 		// The end is within a session.
-		return func(key, _ []byte, _ int64) int64 { _, end := windowOf(key); return end + 1 + ttl }
+		return func(key, _ []byte, _ int64) int64 { _, end := wire.WindowOf(key); return end + 1 + ttl }
 	case sliding:
 		// It says which record is the last in it, as long as the window is open that
 		// begins just after that one, whose end is within it.
-		return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + 2 + ttl }
+		return func(key, _ []byte, _ int64) int64 { start, _ := wire.WindowOf(key); return start + 2 + ttl }
 	}
-	return func(key, _ []byte, _ int64) int64 { start, _ := windowOf(key); return start + ttl }
+	return func(key, _ []byte, _ int64) int64 { start, _ := wire.WindowOf(key); return start + ttl }
 }
 
 // A windowFolding is an aggregate of windows within a task.
@@ -116,7 +117,7 @@ func startWindows[K, V, A any](f *folding[K, V, A], w *windowing) step[K, V] {
 
 // fixed folds a record into the tumbling or hopping window that its key names.
 func (f *windowFolding[K, V, A]) fixed(it *item[K, V], closed int64) error {
-	if _, end := windowOf(it.key.data); end <= closed {
+	if _, end := wire.WindowOf(it.key.data); end <= closed {
 		f.k.drop(Late)
 		return nil
 	}
@@ -125,11 +126,11 @@ func (f *windowFolding[K, V, A]) fixed(it *item[K, V], closed int64) error {
 
 // keyWithin returns the record's key within a window.
 func (f *windowFolding[K, V, A]) keyWithin(it *item[K, V], start, end int64) (*cell[K], error) {
-	if s, e := windowOf(it.key.data); s == start && e == end {
+	if s, e := wire.WindowOf(it.key.data); s == start && e == end {
 		return it.key, nil
 	}
-	data := append(make([]byte, 0, len(it.key.data)), prefixOf(it.key.data)...)
-	f.window.load(appendWindow(data, start, end))
+	data := append(make([]byte, 0, len(it.key.data)), wire.WindowPrefix(it.key.data)...)
+	f.window.load(wire.AppendWindow(data, start, end))
 	f.window.checked = true
 	if !f.how.shown {
 		return f.window, nil

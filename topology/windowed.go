@@ -2,10 +2,10 @@ package topology
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // A Windowed is a key within a window. Tumbling and hopping windows exclude End,
@@ -22,16 +22,7 @@ type Windowed[K any] struct {
 // lie in the partition of Key alone.
 type WindowedCodec[K any] struct{ Key codec.Codec[K] }
 
-// An encoded windowed key is the key as appendKey writes it, then start and end.
-const (
-	windowBytes = 16     // of start and end
-	keyOverhead = 2 + 16 // of a key without zeros
-)
-
-var (
-	errNoWindow = errors.New("not a windowed key")
-	errNoInner  = errors.New("WindowedCodec has no codec for its Key")
-)
+var errNoInner = errors.New("WindowedCodec has no codec for its Key")
 
 // Encode cuts times to milliseconds.
 func (c WindowedCodec[K]) Encode(w Windowed[K]) ([]byte, error) {
@@ -42,7 +33,7 @@ func (c WindowedCodec[K]) Encode(w Windowed[K]) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendWindow(appendKey(make([]byte, 0, len(key)+keyOverhead), key), millis(w.Start), millis(w.End)), nil
+	return wire.WindowKey(key, millis(w.Start), millis(w.End)), nil
 }
 
 // Decode returns times in UTC.
@@ -54,7 +45,7 @@ func (c WindowedCodec[K]) Decode(data []byte) (w Windowed[K], err error) {
 	if w.Key, err = c.Key.Decode(key); err != nil {
 		return w, err
 	}
-	start, end := windowOf(data)
+	start, end := wire.WindowOf(data)
 	w.Start, w.End = timeOf(start), timeOf(end)
 	return w, nil
 }
@@ -76,13 +67,13 @@ func (c WindowedCodec[K]) inner(data []byte) ([]byte, error) {
 	if c.Key == nil {
 		return nil, errNoInner
 	}
-	return keyOf(data)
+	return wire.WindowedKey(data)
 }
 
 // partitionKey returns what decides about the partition of a windowed key: the
 // key without its window. Of bytes that are none it is all of them.
 func (c WindowedCodec[K]) partitionKey(data []byte) []byte {
-	key, err := keyOf(data)
+	key, err := wire.WindowedKey(data)
 	if err != nil {
 		return data
 	}
@@ -91,33 +82,3 @@ func (c WindowedCodec[K]) partitionKey(data []byte) []byte {
 
 // keys returns the codec of the keys without their windows.
 func (c WindowedCodec[K]) keys() any { return c.Key }
-
-func appendWindow(to []byte, start, end int64) []byte {
-	return appendTime(appendTime(to, start), end)
-}
-
-// windowOf returns start and end of an encoded windowed key, in milliseconds.
-func windowOf(data []byte) (start, end int64) {
-	w := data[len(data)-windowBytes:]
-	start, w, _ = cutTime(w)
-	end, _, _ = cutTime(w)
-	return start, end
-}
-
-// startKey returns where the windows of a key lie that begin at some time.
-func startKey(prefix []byte, start int64) []byte {
-	return appendTime(append(make([]byte, 0, len(prefix)+windowBytes/2), prefix...), start)
-}
-
-// prefixOf returns what the windows of one key have in common.
-func prefixOf(data []byte) []byte { return data[:len(data)-windowBytes] }
-
-// keyOf returns the bytes of the key within an encoded windowed key: a part of
-// data if nothing was escaped.
-func keyOf(data []byte) ([]byte, error) {
-	key, window, ok := cutKey(data)
-	if !ok || len(window) != windowBytes {
-		return nil, fmt.Errorf("%w: %q", errNoWindow, data)
-	}
-	return key, nil
-}

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemark-dev/tidemark/codec"
+	"github.com/tidemark-dev/tidemark/topology/internal/wire"
 )
 
 // The text of a windowed key is that of its key, a colon, and the start of its
@@ -35,7 +35,7 @@ type windowKeys interface {
 // formatWindowed appends the text of a windowed key, whose key has been written as
 // far as it is not in key.
 func formatWindowed(to, key, data []byte, size int64) []byte {
-	start, end := windowOf(data)
+	start, end := wire.WindowOf(data)
 	to = appendTimeText(append(append(to, key...), ':'), start)
 	if size == 0 || end-start != size {
 		to = appendTimeText(append(to, '/'), end)
@@ -135,7 +135,7 @@ func (c WindowedCodec[K]) parseKeyText(text string, size int64) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	return appendWindow(appendKey(make([]byte, 0, len(inner)+keyOverhead), inner), start, end), nil
+	return wire.WindowKey(inner, start, end), nil
 }
 
 // exactText returns what appends what keyText returns, nil if two keys may have one
@@ -163,7 +163,7 @@ func (c WindowedCodec[K]) prefix(text string) ([]byte, error) {
 		return nil, errNoInner
 	}
 	key, err := plainPrefix(c.Key, text)
-	return bytes.TrimSuffix(appendKey(nil, key), []byte{escape, terminator}), err
+	return wire.KeyPrefix(key), err
 }
 
 // windows is the range of the windows of a key.
@@ -179,9 +179,9 @@ func (c WindowedCodec[K]) windows(text string, since, until time.Time) (from, to
 	if !since.IsZero() {
 		first = startAt(since)
 	}
-	prefix := appendKey(nil, key)
-	if from, to = startKey(prefix, first), codec.PrefixEnd(prefix); !until.IsZero() {
-		to = startKey(prefix, startAt(until))
+	prefix := wire.AppendKey(nil, key)
+	if from, to = wire.WindowStart(prefix, first), codec.PrefixEnd(prefix); !until.IsZero() {
+		to = wire.WindowStart(prefix, startAt(until))
 	}
 	return from, to, nil
 }

@@ -1,22 +1,22 @@
-package topology
+package plan
 
 import (
 	"fmt"
 	"strings"
 )
 
-// Mermaid draws the topology as a Mermaid flowchart: a subgraph for each group,
+// Mermaid draws the plan as a Mermaid flowchart: a subgraph for each group,
 // with its steps as boxes and its stores as cylinders; topics, global tables and
 // sinks lie between the groups. Changelog topics are left out: each store has one.
 // It is as stable as String.
-func (t *Topology) Mermaid() string {
+func (p *Plan) Mermaid() string {
 	c := chart{ids: map[string]string{}}
 	c.text.WriteString("flowchart LR\n")
-	for _, g := range t.globals {
+	for _, g := range p.Globals {
 		c.link(c.topic(g.Topic, ""), "-->", c.shape("global table "+g.Store, "global table "+g.Store, `[(%s)]`))
 	}
-	for i, g := range t.groups {
-		c.group(t, i+1, g)
+	for i := range p.Groups {
+		c.group(p, i+1, &p.Groups[i])
 	}
 	for _, line := range c.outside {
 		c.text.WriteString("  " + line + "\n")
@@ -33,14 +33,14 @@ type chart struct {
 
 // group draws a group. Its lines to and from what lies outside follow later: a
 // node belongs to the subgraph that first names it.
-func (c *chart) group(t *Topology, number int, g *Group) {
+func (c *chart) group(p *Plan, number int, g *Group) {
 	fmt.Fprintf(&c.text, "  subgraph g%d[%s]\n", number, quote("group "+g.Name))
 	inside := func(format string, args ...any) { fmt.Fprintf(&c.text, "    "+format+"\n", args...) }
-	ids, stores := map[*node]string{}, map[string]string{}
-	for _, n := range g.order {
-		if _, published := n.publishes(); !n.source && !published {
-			ids[n] = fmt.Sprintf("g%dn%d", number, len(ids)+1)
-			inside("%s[%s]", ids[n], quote(n.name))
+	ids, stores := map[int]string{}, map[string]string{}
+	for i := range g.Steps {
+		if n := &g.Steps[i]; n.inside() {
+			ids[i] = fmt.Sprintf("g%dn%d", number, len(ids)+1)
+			inside("%s[%s]", ids[i], quote(n.Name))
 		}
 	}
 	for i := range g.Stores {
@@ -48,52 +48,50 @@ func (c *chart) group(t *Topology, number int, g *Group) {
 		stores[s.Name] = fmt.Sprintf("g%ds%d", number, i+1)
 		inside("%s[(%s)]", stores[s.Name], quote(s.Name))
 		for _, sink := range s.Sinks {
-			c.link(stores[s.Name], "-->", c.shape("sink "+sink.String(), sink.String(), `{{%s}}`))
+			c.link(stores[s.Name], "-->", c.shape("sink "+sink, sink, `{{%s}}`))
 		}
 	}
-	keeper := map[string]*node{}
-	for _, n := range g.order {
-		for _, up := range n.ups {
-			from, fromInside := ids[up]
-			to, toInside := ids[n]
-			if fromInside && toInside {
-				inside("%s --> %s", from, to)
+	end := func(step int) string {
+		if id, ok := ids[step]; ok {
+			return id
+		}
+		return c.outer(p, &g.Steps[step])
+	}
+	kept := map[string]bool{}
+	for i := range g.Steps {
+		n := &g.Steps[i]
+		for _, up := range n.Ups {
+			if n.inside() && g.Steps[up].inside() {
+				inside("%s --> %s", ids[up], ids[i])
 				continue
 			}
-			c.link(c.end(t, up, ids), "-->", c.end(t, n, ids))
+			c.link(end(up), "-->", end(i))
 		}
-		for _, k := range n.stores {
+		for _, name := range n.Stores {
 			arrow := "---"
-			if s := g.store(k.name); s.Table && keeper[k.name] != nil { // it reads the table
+			if kept[name] && g.store(name).Table { // it reads the table
 				arrow = "-.-"
 			}
-			keeper[k.name] = n
-			inside("%s %s %s", ids[n], arrow, stores[k.name])
+			kept[name] = true
+			inside("%s %s %s", ids[i], arrow, stores[name])
 		}
-		if n.kind() == "route" {
-			c.link(ids[n], "-->", c.shape("route", "the topic chosen for each record", `([%s])`))
+		if n.Kind == KindRoute {
+			c.link(ids[i], "-->", c.shape("route", "the topic chosen for each record", `([%s])`))
 		}
 	}
 	c.text.WriteString("  end\n")
 }
 
-// end is the id of one end of a line.
-func (c *chart) end(t *Topology, n *node, ids map[*node]string) string {
-	if id, ok := ids[n]; ok {
-		return id
-	}
-	if n.global {
-		return c.shape(n.name, n.name, `[(%s)]`)
-	}
-	topic, published := n.publishes()
-	if !published {
-		topic = strings.TrimPrefix(n.name, "topic ")
+// outer is the id of a topic or a global table.
+func (c *chart) outer(p *Plan, s *Step) string {
+	if s.Kind == KindGlobal {
+		return c.shape(s.Name, s.Name, `[(%s)]`)
 	}
 	remark := ""
-	if _, ok := t.repartition(topic); ok {
+	if p.repartition(s.topic()) != nil {
 		remark = " (repartition)"
 	}
-	return c.topic(topic, remark)
+	return c.topic(s.topic(), remark)
 }
 
 func (c *chart) topic(name, remark string) string {

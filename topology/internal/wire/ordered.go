@@ -1,4 +1,7 @@
-package topology
+// Package wire is how keys and values of tidemark's own are written as bytes: those
+// of rows, of records between tasks, and of what is committed with offsets. They are
+// on users' disks and in their topics: each can be read as it was first written.
+package wire
 
 import (
 	"bytes"
@@ -15,8 +18,8 @@ const (
 	terminator = 0x00
 )
 
-// appendKey appends a key as the keys of rows begin with it.
-func appendKey(to, key []byte) []byte {
+// AppendKey appends a key as the keys of rows begin with it.
+func AppendKey(to, key []byte) []byte {
 	for {
 		i := bytes.IndexByte(key, escape)
 		if i < 0 {
@@ -28,14 +31,14 @@ func appendKey(to, key []byte) []byte {
 	return append(append(to, key...), escape, terminator)
 }
 
-// appendTime appends a time, in milliseconds, so that bytes have the order of times.
-func appendTime(to []byte, millis int64) []byte {
+// AppendTime appends a time, in milliseconds, so that bytes have the order of times.
+func AppendTime(to []byte, millis int64) []byte {
 	return binary.BigEndian.AppendUint64(to, uint64(millis)^1<<63)
 }
 
-// cutKey returns the key that a row's key begins with, and what follows. The key
+// CutKey returns the key that a row's key begins with, and what follows. The key
 // may share the row's bytes.
-func cutKey(row []byte) (key, rest []byte, ok bool) {
+func CutKey(row []byte) (key, rest []byte, ok bool) {
 	i := bytes.IndexByte(row, escape)
 	if i >= 0 && i+1 < len(row) && row[i+1] == terminator { // most keys have no zero byte
 		return row[:i:i], row[i+2:], true
@@ -57,10 +60,17 @@ func cutKey(row []byte) (key, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// cutTime returns the time that a part of a row's key begins with, and what follows.
-func cutTime(row []byte) (millis int64, rest []byte, ok bool) {
+// CutTime returns the time that a part of a row's key begins with, and what follows.
+func CutTime(row []byte) (millis int64, rest []byte, ok bool) {
 	if len(row) < 8 {
 		return 0, nil, false
 	}
 	return int64(binary.BigEndian.Uint64(row) ^ 1<<63), row[8:], true
+}
+
+// KeyPrefix returns what the rows begin with whose keys begin with some bytes: as
+// AppendKey writes them, and open at the end.
+func KeyPrefix(key []byte) []byte {
+	row := AppendKey(nil, key)
+	return row[:len(row)-2]
 }

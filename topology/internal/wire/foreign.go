@@ -1,4 +1,4 @@
-package topology
+package wire
 
 import (
 	"crypto/sha256"
@@ -11,49 +11,51 @@ import (
 // that says how it is written, and one that says what follows: a digest of the left
 // row, and the rest, which is the left row's key, or the right row.
 
-const wireVersion = 1
+const foreignVersion = 1
 
-// A digest tells the values of a left row apart: the first half of its bytes'
+// A Digest tells the values of a left row apart: the first half of its bytes'
 // SHA-256. It is empty if there is no row.
-type digest string
+type Digest string
 
 const digestBytes = 16
 
-func digestOf(row []byte) digest {
+// DigestOf is the digest of a left row, nil for none.
+func DigestOf(row []byte) Digest {
 	if row == nil {
 		return ""
 	}
 	sum := sha256.Sum256(row)
-	return digest(sum[:digestBytes])
+	return Digest(sum[:digestBytes])
 }
 
-// An instruction says what the right side does with a subscription.
-type instruction byte
+// An Instruction says what the right side does with a subscription.
+type Instruction byte
 
+// Instructions.
 const (
-	answer          instruction = iota // keep it, and answer with the right row, or that there is none
-	refresh                            // as answer does, but that there is none matters only to a row of the result
-	deleteAndAnswer                    // forget it, and answer that there is none
-	deleteOnly                         // forget it
+	Answer          Instruction = iota // keep it, and answer with the right row, or that there is none
+	Refresh                            // as answer does, but that there is none matters only to a row of the result
+	DeleteAndAnswer                    // forget it, and answer that there is none
+	DeleteOnly                         // forget it
 	instructions
 )
 
-func (i instruction) String() string {
+func (i Instruction) String() string {
 	return [...]string{"answer", "refresh", "delete and answer", "delete"}[i]
 }
 
-// A subscription is what a left row sends. Its record's key is the one that the
+// A Subscription is what a left row sends. Its record's key is the one that the
 // row contains, missing if it contains none.
-type subscription struct {
-	Do  instruction
-	Row digest
+type Subscription struct {
+	Do  Instruction
+	Row Digest
 	Key []byte // of the left row
 }
 
-// A response answers one, or tells of a change of the right row. Its record's key
+// A Response answers one, or tells of a change of the right row. Its record's key
 // is the left row's.
-type response struct {
-	Row   digest // as it was subscribed
+type Response struct {
+	Row   Digest // as it was subscribed
 	Right []byte // nil if there is none
 	Quiet bool   // if there is none it is nothing to tell of, but a row of the result goes
 }
@@ -65,31 +67,26 @@ const (
 	isQuiet   = 1 << 1
 )
 
-type subscriptionCodec struct{}
-
-func (subscriptionCodec) Encode(s subscription) ([]byte, error) {
-	return append(appendDigest([]byte{wireVersion, byte(s.Do)}, s.Row), s.Key...), nil
+// Encode writes a subscription.
+func (s Subscription) Encode() []byte {
+	return append(appendDigest([]byte{foreignVersion, byte(s.Do)}, s.Row), s.Key...)
 }
 
-func (subscriptionCodec) Decode(data []byte) (s subscription, err error) {
+// DecodeSubscription reads what Encode wrote. It shares its bytes.
+func DecodeSubscription(data []byte) (s Subscription, err error) {
 	what, row, rest, err := cutDigest(data)
 	if err != nil {
 		return s, fmt.Errorf("subscription: %w", err)
 	}
-	if s.Do = instruction(what); s.Do >= instructions {
-		return subscription{}, fmt.Errorf("subscription: instruction %d is not known", what)
+	if s.Do = Instruction(what); s.Do >= instructions {
+		return Subscription{}, fmt.Errorf("subscription: instruction %d is not known", what)
 	}
 	s.Row, s.Key = row, rest
 	return s, nil
 }
 
-type responseCodec struct{}
-
-func (responseCodec) Encode(r response) ([]byte, error) { return r.encode(), nil }
-
-func (responseCodec) Decode(data []byte) (response, error) { return decodeResponse(data) }
-
-func (r response) encode() []byte {
+// Encode writes a response.
+func (r Response) Encode() []byte {
 	var what byte
 	if r.Right != nil {
 		what = hasRight
@@ -97,10 +94,11 @@ func (r response) encode() []byte {
 	if r.Quiet {
 		what |= isQuiet
 	}
-	return append(appendDigest([]byte{wireVersion, what}, r.Row), r.Right...)
+	return append(appendDigest([]byte{foreignVersion, what}, r.Row), r.Right...)
 }
 
-func decodeResponse(data []byte) (r response, err error) {
+// DecodeResponse reads what Encode wrote. It shares its bytes.
+func DecodeResponse(data []byte) (r Response, err error) {
 	what, row, rest, err := cutDigest(data)
 	switch {
 	case err != nil:
@@ -117,7 +115,7 @@ func decodeResponse(data []byte) (r response, err error) {
 }
 
 // appendDigest appends a digest to the two bytes before it.
-func appendDigest(to []byte, row digest) []byte {
+func appendDigest(to []byte, row Digest) []byte {
 	if row == "" {
 		return to
 	}
@@ -127,11 +125,11 @@ func appendDigest(to []byte, row digest) []byte {
 
 // cutDigest returns what the second byte says, the digest, and what follows, which
 // is not nil.
-func cutDigest(data []byte) (what byte, row digest, rest []byte, err error) {
+func cutDigest(data []byte) (what byte, row Digest, rest []byte, err error) {
 	switch {
 	case len(data) < 2:
 		return 0, "", nil, fmt.Errorf("%d bytes are too few", len(data))
-	case data[0] != wireVersion:
+	case data[0] != foreignVersion:
 		return 0, "", nil, fmt.Errorf("version %d is not known: was it written by a newer program?", data[0])
 	}
 	what, rest = data[1]&^hasDigest, data[2:]
@@ -141,16 +139,16 @@ func cutDigest(data []byte) (what byte, row digest, rest []byte, err error) {
 	if len(rest) < digestBytes {
 		return 0, "", nil, fmt.Errorf("%d bytes are too few for a digest", len(rest))
 	}
-	return what, digest(rest[:digestBytes]), rest[digestBytes:], nil
+	return what, Digest(rest[:digestBytes]), rest[digestBytes:], nil
 }
 
 // MarshalJSON writes it for whoever looks at the topic.
-func (s subscription) MarshalJSON() ([]byte, error) {
+func (s Subscription) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"do": s.Do.String(), "row": hex.EncodeToString([]byte(s.Row)), "key": string(s.Key)})
 }
 
 // MarshalJSON writes it for whoever looks at the topic.
-func (r response) MarshalJSON() ([]byte, error) {
+func (r Response) MarshalJSON() ([]byte, error) {
 	text := map[string]any{"row": hex.EncodeToString([]byte(r.Row)), "right": nil}
 	if r.Right != nil {
 		text["right"] = string(r.Right)

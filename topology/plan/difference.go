@@ -1,4 +1,4 @@
-package topology
+package plan
 
 import (
 	"cmp"
@@ -46,7 +46,7 @@ type Difference struct {
 // String returns "level  what: text".
 func (d Difference) String() string { return fmt.Sprintf("%-11s  %s: %s", d.Level, d.What, d.Text) }
 
-// Diff compares two descriptions, as MarshalJSON of a Topology makes them: what
+// Diff compares two descriptions, as the MarshalJSON of a Topology makes them: what
 // would it mean to run the new topology where the old one has run? The gravest
 // differences come first, those of one level by name. Steps that keep nothing and
 // codecs' packages are not compared, and functions can't be. It is an error if one

@@ -1,4 +1,4 @@
-package topology
+package wire
 
 import (
 	"bytes"
@@ -13,16 +13,16 @@ func FuzzOrderedKey(f *testing.F) {
 	f.Add([]byte{0, 0}, []byte{0, 255}, int64(1), int64(1))
 	f.Add([]byte{0, 255}, []byte{255}, int64(-1<<63), int64(1<<63-1))
 	f.Fuzz(func(t *testing.T, a, b []byte, x, y int64) {
-		first, second := appendTime(appendKey(nil, a), x), appendTime(appendKey(nil, b), y)
+		first, second := AppendTime(AppendKey(nil, a), x), AppendTime(AppendKey(nil, b), y)
 		want := cmp.Or(bytes.Compare(a, b), cmp.Compare(x, y))
 		if got := bytes.Compare(first, second); got != want {
 			t.Errorf("(%q, %d) to (%q, %d): order %d, want %d", a, x, b, y, got, want)
 		}
-		key, rest, ok := cutKey(first)
+		key, rest, ok := CutKey(first)
 		if !ok || !bytes.Equal(key, a) {
 			t.Errorf("key %q, %v, want %q", key, ok, a)
 		}
-		if at, rest, ok := cutTime(rest); !ok || at != x || len(rest) > 0 {
+		if at, rest, ok := CutTime(rest); !ok || at != x || len(rest) > 0 {
 			t.Errorf("time %d, %q, %v, want %d", at, rest, ok, x)
 		}
 	})
@@ -34,9 +34,9 @@ func FuzzCutKey(f *testing.F) {
 	f.Add([]byte("a\x00\x01"))
 	f.Add([]byte("a\x00"))
 	f.Fuzz(func(t *testing.T, row []byte) {
-		key, rest, ok := cutKey(row)
-		if ok && !bytes.Equal(append(appendKey(nil, key), rest...), row) {
-			t.Errorf("cutKey(%q) = %q, %q", row, key, rest)
+		key, rest, ok := CutKey(row)
+		if ok && !bytes.Equal(append(AppendKey(nil, key), rest...), row) {
+			t.Errorf("CutKey(%q) = %q, %q", row, key, rest)
 		}
 	})
 }

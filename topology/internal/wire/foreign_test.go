@@ -1,4 +1,4 @@
-package topology
+package wire
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ func FuzzSubscription(f *testing.F) {
 	f.Add([]byte{2, 0})
 	f.Add([]byte{1, 0x80, 'x'})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := subscriptionCodec{}.Decode(data)
+		s, err := DecodeSubscription(data)
 		if err != nil {
 			return
 		}
-		if back, err := (subscriptionCodec{}).Encode(s); err != nil || !bytes.Equal(back, data) {
-			t.Errorf("%+v was written as %q, %v, want %q", s, back, err, data)
+		if back := s.Encode(); !bytes.Equal(back, data) {
+			t.Errorf("%+v was written as %q, want %q", s, back, data)
 		}
 		if _, err := s.MarshalJSON(); err != nil {
 			t.Error(err)
@@ -34,12 +34,12 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte{1, 0, 'x'})
 	f.Add([]byte{1, 2})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := responseCodec{}.Decode(data)
+		r, err := DecodeResponse(data)
 		if err != nil {
 			return
 		}
-		if back, err := (responseCodec{}).Encode(r); err != nil || !bytes.Equal(back, data) {
-			t.Errorf("%+v was written as %q, %v, want %q", r, back, err, data)
+		if back := r.Encode(); !bytes.Equal(back, data) {
+			t.Errorf("%+v was written as %q, want %q", r, back, data)
 		}
 		if _, err := r.MarshalJSON(); err != nil {
 			t.Error(err)
@@ -49,13 +49,13 @@ func FuzzResponse(f *testing.F) {
 
 // A right row whose value is empty is one, and an empty left row is not a missing one.
 func TestWireTellsEmptyFromMissing(t *testing.T) {
-	for _, want := range []response{{}, {Right: []byte{}}, {Row: digestOf([]byte{})}, {Row: digestOf([]byte("x")), Right: []byte("y")}} {
-		got, err := decodeResponse(want.encode())
+	for _, want := range []Response{{}, {Right: []byte{}}, {Row: DigestOf([]byte{})}, {Row: DigestOf([]byte("x")), Right: []byte("y")}} {
+		got, err := DecodeResponse(want.Encode())
 		if err != nil || got.Row != want.Row || (got.Right == nil) != (want.Right == nil) || !bytes.Equal(got.Right, want.Right) {
 			t.Errorf("%+v came back as %+v, %v", want, got, err)
 		}
 	}
-	if digestOf(nil) == digestOf([]byte{}) || len(digestOf([]byte{})) != digestBytes {
+	if DigestOf(nil) == DigestOf([]byte{}) || len(DigestOf([]byte{})) != digestBytes {
 		t.Error("a missing row has the digest of an empty one")
 	}
 }
@@ -67,18 +67,11 @@ func TestWireOfAnotherVersion(t *testing.T) {
 		"\x01\x09": "subscription: instruction 9 is not known",
 		"\x01\x80": "subscription: 0 bytes are too few for a digest",
 	} {
-		if _, err := (subscriptionCodec{}).Decode([]byte(data)); err == nil || err.Error() != want {
+		if _, err := DecodeSubscription([]byte(data)); err == nil || err.Error() != want {
 			t.Errorf("Decode(%q): %v, want %s", data, err, want)
 		}
 	}
-	if _, err := decodeResponse([]byte{1, 0, 7}); err == nil || !strings.Contains(err.Error(), "1 bytes more than it says") {
+	if _, err := DecodeResponse([]byte{1, 0, 7}); err == nil || !strings.Contains(err.Error(), "1 bytes more than it says") {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestPartitionKeysOfBuffers(t *testing.T) {
-	row := appendTime(appendKey(nil, []byte("a\x00b")), 7)
-	if got := partitionKeyOf[string](nil, row); string(got) != "a\x00b" {
-		t.Errorf("partition key %q", got)
 	}
 }

@@ -1,4 +1,4 @@
-package topology
+package plan
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ import (
 // The error lists every topic that is missing and not tidemark's to create,
 // every group that keeps rows and whose inputs differ, and every topic of
 // tidemark's that exists with another count than it is to have.
-func (t *Topology) Partitions(known map[string]int32) (all map[string]int32, err error) {
-	c := counting{Topology: t, known: known, all: map[string]int32{}, ours: map[string]int32{}}
+func (p *Plan) Partitions(known map[string]int32) (all map[string]int32, err error) {
+	c := counting{plan: p, known: known, all: map[string]int32{}, ours: map[string]int32{}}
 	c.take()
 	c.derive()
 	c.check()
@@ -29,7 +29,7 @@ func (t *Topology) Partitions(known map[string]int32) (all map[string]int32, err
 
 // A counting works out how many partitions topics have.
 type counting struct {
-	*Topology
+	plan  *Plan
 	known map[string]int32
 	all   map[string]int32
 	ours  map[string]int32 // what repartition topics want, 0 for what they need
@@ -40,13 +40,24 @@ func (c *counting) wrong(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf(format, args...))
 }
 
+// repartitions returns the topics that are ours to create.
+func (c *counting) repartitions() (topics []Topic) {
+	for _, t := range c.plan.Topics {
+		if t.Repartition != nil {
+			topics = append(topics, t)
+		}
+	}
+	return topics
+}
+
 // take takes what is given: by the topics that exist, and by repartition topics
 // that say what they want.
 func (c *counting) take() {
-	for _, r := range c.repartitions {
-		c.ours[r.Topic] = r.Partitions
-		if r.Partitions > 0 {
-			c.all[r.Topic] = r.Partitions
+	for _, t := range c.repartitions() {
+		n := t.Repartition.Partitions
+		c.ours[t.Name] = n
+		if n > 0 {
+			c.all[t.Name] = n
 		}
 	}
 	missing := map[string]bool{}
@@ -62,7 +73,8 @@ func (c *counting) take() {
 			c.wrong("%s topic %q does not exist: create it, with as many partitions as instances may share", role, topic)
 		}
 	}
-	for _, g := range c.groups {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
 		for _, topic := range g.Inputs {
 			take("input", topic)
 		}
@@ -70,7 +82,7 @@ func (c *counting) take() {
 			take("output", topic)
 		}
 	}
-	for _, g := range c.globals {
+	for _, g := range c.plan.Globals {
 		take("input", g.Topic)
 	}
 }
@@ -114,12 +126,13 @@ func (c *counting) set(topics []string, n int32) {
 // bound returns the repartition topics without a count, those together that
 // groups with rows read together.
 func (c *counting) bound() (sets [][]string) {
-	for _, r := range c.repartitions {
-		if c.all[r.Topic] == 0 {
-			sets = append(sets, []string{r.Topic})
+	for _, t := range c.repartitions() {
+		if c.all[t.Name] == 0 {
+			sets = append(sets, []string{t.Name})
 		}
 	}
-	for _, g := range c.groups {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
 		if len(g.Stores) == 0 {
 			continue
 		}
@@ -148,7 +161,8 @@ func (g *Group) readsAny(topics []string) bool {
 // what they want.
 func (c *counting) beside(topics []string, rows bool) int32 {
 	var foreign, wanted int32
-	for _, g := range c.groups {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
 		if len(g.Stores) > 0 != rows || !g.readsAny(topics) {
 			continue
 		}
@@ -170,7 +184,8 @@ func (c *counting) beside(topics []string, rows bool) int32 {
 // to the topics, and whether it knows all of them.
 func (c *counting) upstream(topics []string) (n int32, all bool) {
 	all = true
-	for _, g := range c.groups {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
 		if !slices.ContainsFunc(topics, func(topic string) bool { return slices.Contains(g.Outputs, topic) }) {
 			continue
 		}
@@ -184,14 +199,15 @@ func (c *counting) upstream(topics []string) (n int32, all bool) {
 
 // check compares what must be alike, and gives changelogs their counts.
 func (c *counting) check() {
-	for _, r := range c.repartitions {
-		is, exists := c.known[r.Topic]
-		if want := c.all[r.Topic]; exists && want > 0 && is != want {
+	for _, t := range c.repartitions() {
+		is, exists := c.known[t.Name]
+		if want := c.all[t.Name]; exists && want > 0 && is != want {
 			c.wrong("repartition topic %q has %d partitions, and is to have %d: let it be read to its end, delete it and start again, or set Partitions: %d on the topic",
-				r.Topic, is, want, is)
+				t.Name, is, want, is)
 		}
 	}
-	for _, g := range c.groups {
+	for i := range c.plan.Groups {
+		g := &c.plan.Groups[i]
 		if len(g.Stores) > 0 && c.alike(g) {
 			c.checkChangelogs(g)
 		}
@@ -237,4 +253,13 @@ func (c *counting) checkChangelogs(g *Group) {
 		}
 		c.all[s.Changelog] = n
 	}
+}
+
+// quoted lists names.
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
 }
