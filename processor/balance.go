@@ -56,7 +56,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := subscription{Application: b.member.topology.Application(), Sticky: inner, Advertise: b.member.config.Advertise, Tables: b.member.version()}
+	own := subscription{Application: b.member.processor.topology.Application(), Sticky: inner, Advertise: b.member.processor.config.Advertise, Tables: b.member.version()}
 	if s := b.member.session.Load(); s != nil {
 		s.transactions.gate.Lock()
 		b.joining.Store(true)
@@ -64,7 +64,7 @@ func (b *balancer) SubscriptionUserData(topics []string) ([]byte, error) {
 		own.Owner = s.owner()
 	}
 	b.awaited()
-	b.member.update()
+	b.member.processor.update()
 	if v := b.verdict.Load(); v != nil {
 		own.Stop = *v
 	}
@@ -75,7 +75,7 @@ func (b *balancer) what() string { return b.member.String() + " to share its par
 
 // awaited says that the member waits for its share.
 func (b *balancer) awaited() {
-	b.member.waits.Expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
+	b.member.processor.waits.Expect(b.what(), "", "this takes as long as its slowest member does, or as the session timeout of one that has died, or group.initial.rebalance.delay.ms; does the coordinator answer?")
 }
 
 // An assignment is what the leader tells a member beside its partitions.
@@ -98,7 +98,7 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 		if err := json.Unmarshal(m.UserData, &s); err != nil {
 			return nil, &startError{errors.New("group has a member that is not of this application: is its name used twice?")}
 		}
-		if s.Stop != "" && s.Application == b.member.topology.Application() {
+		if s.Stop != "" && s.Application == b.member.processor.topology.Application() {
 			b.verdict.Store(&s.Stop)
 		}
 		b.owners[id] = s.Owner
@@ -141,15 +141,15 @@ func (b *balancer) Plan(members map[string]sarama.ConsumerGroupMemberMetadata, t
 // what belongs together apart, or mix rows of two meanings.
 func (b *balancer) stranger(topics []string, s subscription) string {
 	const advice = "they run different versions of the topology: stop all of one before the other starts"
-	if own := b.member.topology.Application(); s.Application != own {
+	if own := b.member.processor.topology.Application(); s.Application != own {
 		return fmt.Sprintf("the group's leader, %s, is of application %q, and this instance of %q: they would share the group and its tables: rename a store of one of them",
-			b.member.instance, own, s.Application)
+			b.member.processor.instance, own, s.Application)
 	}
 	if own := b.member.group.Inputs; !slices.Equal(distinct(topics), own) {
-		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: %s", b.member.instance, own, topics, advice)
+		return fmt.Sprintf("the group's leader, %s, reads %q, and this instance %q: %s", b.member.processor.instance, own, topics, advice)
 	}
 	if own := b.member.version(); s.Tables != 0 && s.Tables != own {
-		return fmt.Sprintf("the group's leader, %s, keeps other tables than this instance: %s", b.member.instance, advice)
+		return fmt.Sprintf("the group's leader, %s, keeps other tables than this instance: %s", b.member.processor.instance, advice)
 	}
 	return ""
 }
@@ -203,8 +203,8 @@ func (b *balancer) OnAssignment(a *sarama.ConsumerGroupMemberAssignment, generat
 	s.assigned(a.Topics)
 	b.joining.Store(false)
 	s.transactions.wake() // for what had to wait
-	b.member.waits.Clear(b.what(), "")
-	b.member.update()
+	b.member.processor.waits.Clear(b.what(), "")
+	b.member.processor.update()
 }
 
 // told does what the leader says.

@@ -25,12 +25,12 @@ func (t *task) checkBegun() error {
 	// An input may have been added. Or what was two groups is one now: then the
 	// other one, which had its name of the store, has read it.
 	for _, k := range filled {
-		other := t.topology.Application() + "-" + k.spec.Name
+		other := t.processor.topology.Application() + "-" + k.spec.Name
 		fresh := t.freshInputs()
 		if other == t.group.Name || len(fresh) == 0 {
 			continue
 		}
-		read, err := committedOffsets(t.session.ctx, t.client, other, fresh, false)
+		read, err := committedOffsets(t.session.ctx, t.processor.client, other, fresh, false)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func (t *task) gather() error {
 		return nil
 	case <-t.ctx.Done():
 		return t.ctx.Err()
-	case <-t.joined.Context().Done():
+	case <-t.session.joined.Context().Done():
 		t.revoke()
 		return t.ctx.Err()
 	}
@@ -97,7 +97,7 @@ func (s *session) list(t *task, in bool) {
 	s.listed.Store(&tasks)
 	s.parts.Store(&parts)
 	s.transactions.gate.Unlock()
-	s.update()
+	s.processor.update()
 }
 
 // assigned is told of every new assignment, before its tasks start.

@@ -14,8 +14,9 @@ type committed struct {
 	topic     string
 	partition int32
 	offset    int64 // -1 if nothing is
-	epoch     int32 // of the partition's leader
-	marks
+	epoch     int32
+	marks     marks // of the partition's leader
+
 }
 
 // committedOffsets returns what a group has committed of partitions, by topic. If

@@ -29,7 +29,7 @@ func (k *kept) noted() (tableNote, error) {
 		return tableNote{}, k.foreign(fmt.Sprintf("%v: did a newer version commit them?", err))
 	case notes.Group != digestOf(t.group.Name):
 		return tableNote{}, k.foreign("they are those of another application or group")
-	case notes.Cluster != digestOf(t.clusterID()):
+	case notes.Cluster != digestOf(t.processor.clusterID()):
 		return tableNote{}, k.foreign("they are those of another Kafka cluster")
 	}
 	return notes.tables[digestOf(k.spec.Name)], nil

@@ -13,8 +13,8 @@ import (
 // deadLetter publishes a record as it was, in the open transaction, with the
 // reason, its place and its time in headers. If it does not fit, the reason is cut.
 func (t *task) deadLetter(r topology.Raw, reason error) error {
-	topic := t.deadLetters()
-	letter, err := deadLetter(r, reason, topic, t.limits.of(topic), time.Now())
+	topic := t.processor.deadLetters()
+	letter, err := deadLetter(r, reason, topic, t.processor.limits.of(topic), time.Now())
 	if err != nil && t.outdated(topic) {
 		return &topology.OutdatedError{Topic: topic}
 	}
@@ -26,13 +26,13 @@ func (t *task) deadLetter(r topology.Raw, reason error) error {
 
 // copyToDeadLetters copies a row that a sink never takes, in no transaction.
 func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason error) error {
-	topic := m.deadLetters()
-	letter, err := deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
+	topic := m.processor.deadLetters()
+	letter, err := deadLetter(r, reason, topic, m.processor.limits.of(topic), time.Now())
 	if err != nil {
-		if err := m.askLimits(ctx, []string{topic}); err != nil { // the instance would end
+		if err := m.processor.askLimits(ctx, []string{topic}); err != nil { // the instance would end
 			return err
 		}
-		letter, err = deadLetter(r, reason, topic, m.limits.of(topic), time.Now())
+		letter, err = deadLetter(r, reason, topic, m.processor.limits.of(topic), time.Now())
 	}
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (m *member) copyToDeadLetters(ctx context.Context, r topology.Raw, reason e
 	if err != nil {
 		return err
 	}
-	p, err := kafka.NewProducer(ctx, m.kafka(), "", m.group.Name, transactionTimeout)
+	p, err := kafka.NewProducer(ctx, m.processor.kafka(), "", m.group.Name, transactionTimeout)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,9 @@ func (c class) String() string { return classNames[c] }
 
 // A verdict is a row of the table: what an error is, and what helps.
 type verdict struct {
-	err error
-	class
-	cure string // "" if the error's own text says it
+	err   error
+	class class
+	cure  string // "" if the error's own text says it
 }
 
 const grants = "grant what is missing (see \"Permissions\" in docs/cluster.md), or use another user"

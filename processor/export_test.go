@@ -19,7 +19,7 @@ func (p *Processor) Rows(ctx context.Context, store string) iter.Seq2[topology.R
 
 // Purge does once what is else done every 30 seconds.
 func (p *Processor) Purge() error {
-	return (&purger{Processor: p, done: map[topology.Position]int64{}}).once(context.Background())
+	return (&purger{processor: p, done: map[topology.Position]int64{}}).once(context.Background())
 }
 
 // ClassNames returns the names of all classes, sorted.

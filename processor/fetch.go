@@ -26,7 +26,7 @@ func (groupClient) GetOffset(_ string, _ int32, at int64) (int64, error) {
 // startFetching begins to fetch the session's inputs, with a client of their own. It
 // goes on until stop is called, which waits for no broker.
 func (s *session) startFetching(ctx context.Context) (stop func(), err error) {
-	client, err := s.kafka().Connect(ctx)
+	client, err := s.processor.kafka().Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -46,15 +46,15 @@ const staleLeader = 10 * time.Second
 // fetched is told that an input cannot be read, for how long, or can again. It returns
 // an error if the input need not be tried any more.
 func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
-	what := "records of " + s.String()
+	what := "records of " + s.member.String()
 	switch {
 	case s.ctx.Err() != nil:
 	case err == nil:
-		s.waits.Clear(what, in.String())
+		s.processor.waits.Clear(what, in.String())
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		err = s.outOfRange(in, err)
 		if time.Since(since) < staleLeader {
-			s.waits.Set(what, in.String(), err)
+			s.processor.waits.Set(what, in.String(), err)
 			return nil
 		}
 		s.fail(&startError{err})
@@ -63,7 +63,7 @@ func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
 		s.fail(fmt.Errorf("fetching from %s: %w", in, sentence{err}))
 		return err
 	default:
-		s.waits.Set(what, in.String(), fmt.Errorf("%w: is a broker down?", sentence{err}))
+		s.processor.waits.Set(what, in.String(), fmt.Errorf("%w: is a broker down?", sentence{err}))
 	}
 	return nil
 }
@@ -72,5 +72,5 @@ func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
 func (s *session) outOfRange(in *inputs.Input, err error) error {
 	return fmt.Errorf("partition %d of %q: the records that group %q reads next are not there: they were deleted before they were processed (retention.ms, retention.bytes), or the topic was made anew: %w. "+
 		"To go on without them, stop all instances and run: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-earliest --execute",
-		in.Partition(), in.Topic(), s.group.Name, err, s.config.Brokers[0], s.group.Name, in.Topic(), in.Partition())
+		in.Partition(), in.Topic(), s.group.Name, err, s.processor.config.Brokers[0], s.group.Name, in.Topic(), in.Partition())
 }

@@ -16,15 +16,16 @@ func newFollower(k *kept, answered *atomic.Bool, sink topology.Sink) *follow.Fol
 	return follow.New(follow.Config{
 		Sink: sink, From: topology.Source{Table: k.spec.Name, Partition: t.partition, Format: k.spec.Format},
 		Table: k, Session: followedSession{t},
-		Write: t.config.Policies.Write, Retention: t.topics.retention[k.spec.Changelog],
-		Patience: t.config.StartTimeout, Answered: answered,
-		Counters: &t.counts.sinks, Waits: t.waits, Log: t.log,
+		Write: t.processor.config.Policies.Write, Retention: t.processor.topics.retention[k.spec.Changelog],
+		Patience: t.processor.config.StartTimeout, Answered: answered,
+		Counters: &t.processor.counts.sinks, Waits: t.processor.waits, Log: t.log,
 	})
 }
 
 // follow starts the task's followers, before its first record.
 func (t *task) follow() {
-	owner := topology.Owner{Application: t.topology.Application(), Cluster: t.clusterID()} // known by now
+	owner := topology.Owner{Application: t.processor.topology.Application(), Cluster: t.member. // known by now
+													processor.clusterID()}
 	for _, k := range t.stores {
 		for _, f := range k.followers {
 			f.Start(t.session.ctx, owner, k.replica.Source(), k.store.Position())
@@ -37,7 +38,7 @@ func (t *task) follow() {
 func (t *task) unfollow() {
 	for _, k := range t.stores {
 		for _, f := range k.followers {
-			f.Stop(t.stopping())
+			f.Stop(t.processor.stopping())
 		}
 	}
 }
@@ -45,16 +46,16 @@ func (t *task) unfollow() {
 // followedSession is the task's session as its followers see it.
 type followedSession struct{ task *task }
 
-func (s followedSession) Owns() error { return s.task.owns() }
+func (s followedSession) Owns() error { return s.task.session.owns() }
 
 func (s followedSession) Concerns(err error) bool {
 	c, _ := classify(err)
 	return as[sarama.KError](err) && c != passing || c == storeError || c == recordError
 }
 
-func (s followedSession) Fail(err error) { s.task.fail(err) }
-func (s followedSession) End(err error)  { s.task.fail(&startError{err}) }
+func (s followedSession) Fail(err error) { s.task.session.fail(err) }
+func (s followedSession) End(err error)  { s.task.session.fail(&startError{err}) }
 
 func (s followedSession) DeadLetter(ctx context.Context, row topology.Raw, why error) error {
-	return s.task.copyToDeadLetters(ctx, row, why)
+	return s.task.member.copyToDeadLetters(ctx, row, why)
 }

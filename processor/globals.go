@@ -136,7 +136,7 @@ func (p *Processor) globalStatus() (list []GlobalStatus) {
 // are ready, or when ctx is done.
 func (m *member) awaitGlobals(ctx context.Context) error {
 	for _, g := range m.group.Globals {
-		if err := m.global(g.Store).wait(ctx); err != nil {
+		if err := m.processor.global(g.Store).wait(ctx); err != nil {
 			return err
 		}
 	}

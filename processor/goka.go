@@ -34,13 +34,13 @@ func (t *task) run() (err error) {
 	if err := t.gather(); err != nil {
 		return err
 	}
-	if t.legacy, err = t.takenOver(t.ctx, t.partition); err != nil {
+	if t.legacy, err = t.session.takenOver(t.ctx, t.partition); err != nil {
 		return err
 	}
 	t.transactions.gate.Lock()
 	t.own = t.legacy.own
 	t.transactions.gate.Unlock()
-	t.merge = &inputs.Merge{Inputs: t.inputs, MaxIdle: t.config.MaxTaskIdle, Time: t.happened}
+	t.merge = &inputs.Merge{Inputs: t.inputs, MaxIdle: t.processor.config.MaxTaskIdle, Time: t.happened}
 	edges := []goka.Edge{goka.Input(goka.Stream(t.stream()), new(codec.Bytes), func(goka.Context, any) { (<-t.turns)() })}
 	if len(t.stores) > 0 {
 		edges = append(edges, goka.Persist(new(codec.Bytes)))
@@ -75,7 +75,7 @@ type taskGroup struct {
 func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGroupHandler) error {
 	t := g.t
 	defer t.stop() // goka would sleep for five seconds and join again
-	s := taskSession{t.joined, t}
+	s := taskSession{t.session.joined, t}
 	if len(t.stores) == 0 {
 		if err := t.openStores(); err != nil {
 			return err
@@ -92,7 +92,7 @@ func (g *taskGroup) Consume(_ context.Context, _ []string, h sarama.ConsumerGrou
 	}
 	if err := t.begin(); err != nil {
 		t.phase.Store(closed)
-		return errors.Join(t.failure(), h.Cleanup(s))
+		return errors.Join(t.session.failure(), h.Cleanup(s))
 	}
 	t.serve()
 	t.follow()
@@ -146,9 +146,11 @@ type taskTopics struct {
 	t *task
 }
 
-func (m taskTopics) Partitions(topic string) ([]int32, error) { return m.t.client.Partitions(topic) }
-func (taskTopics) EnsureTableExists(string, int) error        { return nil }
-func (taskTopics) Close() error                               { return nil }
+func (m taskTopics) Partitions(topic string) ([]int32, error) {
+	return m.t.processor.client.Partitions(topic)
+}
+func (taskTopics) EnsureTableExists(string, int) error { return nil }
+func (taskTopics) Close() error                        { return nil }
 
 func (m taskTopics) GetOffset(_ string, _ int32, at int64) (int64, error) {
 	if at == sarama.OffsetOldest {

@@ -66,13 +66,13 @@ func (h *holds) release(partition int32) {
 // awaitHold returns when the task may process: its partition is not held, or not
 // any longer, or the task is to end.
 func (t *task) awaitHold() {
-	held, ok := t.holds.get(t.partition)
+	held, ok := t.member.holds.get(t.partition)
 	if !ok || time.Now().After(held.until) {
 		return
 	}
 	what, place := "changelogs to take records", fmt.Sprintf("%s/%d", t.group.Name, t.partition)
-	t.waits.Set(what, place, held.cause)
-	defer t.waits.Clear(what, place)
+	t.processor.waits.Set(what, place, held.cause)
+	defer t.processor.waits.Clear(what, place)
 	over := time.NewTimer(time.Until(held.until))
 	defer over.Stop()
 	select {

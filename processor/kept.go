@@ -31,24 +31,24 @@ func newKept(t *task, spec *topology.StateStore) *kept {
 	k := &kept{task: t, spec: spec}
 	k.replica = replica.New(replica.Config{
 		Table: spec.Name, Topic: spec.Changelog, Partition: t.partition,
-		Dir:       filepath.Join(t.config.StateDir, spec.Name, strconv.Itoa(int(t.partition))),
-		Retention: t.topics.retention[spec.Changelog],
+		Dir:       filepath.Join(t.processor.config.StateDir, spec.Name, strconv.Itoa(int(t.partition))),
+		Retention: t.processor.topics.retention[spec.Changelog],
 		Options: store.Options{
 			EveryChange: spec.EveryChange, Ordered: spec.Ordered,
 			Deadline: spec.Deadline, DeadlineName: spec.DeadlineName, DeadlineByKey: spec.DeadlineByKey,
-			Failed: func(err error) { t.fail(fmt.Errorf("store %s: %w", k, err)) }, // the next session wipes it
+			Failed: func(err error) { t.session.fail(fmt.Errorf("store %s: %w", k, err)) }, // the next session wipes it
 		},
 		Log:   func(int32) replica.Log { return k.changelog() },
-		Waits: t.waits, Logger: t.log,
+		Waits: t.processor.waits, Logger: t.log,
 	})
 	for n, sink := range spec.Sinks {
-		k.followers = append(k.followers, newFollower(k, t.answered[sinkID{spec.Name, n}], sink))
+		k.followers = append(k.followers, newFollower(k, t.processor.answered[sinkID{spec.Name, n}], sink))
 	}
 	return k
 }
 
 func (k *kept) changelog() kafka.Log {
-	return kafka.Log{Client: k.task.client, Topic: k.spec.Changelog, Partition: k.task.partition}
+	return kafka.Log{Client: k.task.processor.client, Topic: k.spec.Changelog, Partition: k.task.partition}
 }
 
 // String names the partition of the store.
@@ -64,7 +64,7 @@ func (k *kept) close() error {
 
 // committed takes over what the transaction has committed.
 func (k *kept) committed() error {
-	end, written := k.task.producer.End(k.spec.Changelog, k.task.partition)
+	end, written := k.task.session.producer.End(k.spec.Changelog, k.task.partition)
 	if !written {
 		return nil
 	}
@@ -95,8 +95,8 @@ func (k *kept) sendRows(keep int) bool {
 		records[i].Key, records[i].Value = rows[i].Key, rows[i].Value
 		sent[i], times[i] = &records[i], rows[i].Time
 	}
-	k.task.producer.Send(k.spec.Changelog, k.task.partition, sent, times)
-	k.task.counts.rows.Add(int64(len(rows)))
+	k.task.session.producer.Send(k.spec.Changelog, k.task.partition, sent, times)
+	k.task.processor.counts.rows.Add(int64(len(rows)))
 	return true
 }
 
@@ -108,11 +108,11 @@ func (k *kept) checkPartition(key []byte) {
 	if k.store.Stray() {
 		return
 	}
-	p := partitionOfRow(k.spec, key, t.partitions)
+	p := partitionOfRow(k.spec, key, t.member.partitions)
 	if p == t.partition {
 		return
 	}
-	if t.noteStray() {
+	if t.member.noteStray() {
 		t.log.Warn("input is not partitioned by murmur2 of the key, as Java does: a lookup of a key that is nowhere asks all instances, and a rebuilt sink keeps what the table has deleted meanwhile. Set partitioner=murmur2_random at a producer that uses librdkafka",
 			"topics", t.group.Inputs, "store", k.spec.Name, "key", string(key), "partition", t.partition, "murmur2", p)
 	}
@@ -141,11 +141,11 @@ func (k *kept) Snapshot() (*store.Snapshot, error) { return k.replica.Snapshot()
 
 // Belongs tells whether a row is expected in this partition.
 func (k *kept) Belongs(key []byte) bool {
-	return partitionOfRow(k.spec, key, k.task.partitions) == k.task.partition
+	return partitionOfRow(k.spec, key, k.task.member.partitions) == k.task.partition
 }
 
 // Strays tells whether rows are known to be in unexpected partitions.
-func (k *kept) Strays(ctx context.Context) (bool, error) { return k.task.strays(ctx) }
+func (k *kept) Strays(ctx context.Context) (bool, error) { return k.task.member.strays(ctx) }
 
 // taskRows show a topology.Task the rows of a store.
 type taskRows struct {

@@ -188,19 +188,19 @@ func (p *Processor) askLimits(ctx context.Context, topics []string) error {
 func (t *task) renew(topic string) error {
 	t.renewed = append(t.renewed, topic)
 	now := time.Now()
-	if err := t.askLimits(t.ctx, []string{topic}); err != nil {
+	if err := t.processor.askLimits(t.ctx, []string{topic}); err != nil {
 		return err
 	}
-	t.limits.mu.Lock()
-	defer t.limits.mu.Unlock()
-	t.limits.topic(topic).renewed = now
+	t.processor.limits.mu.Lock()
+	defer t.processor.limits.mu.Unlock()
+	t.processor.limits.topic(topic).renewed = now
 	return nil
 }
 
 // outdated tells whether renew is to be called. It is once for each call of the
 // core: one that takes long would be made again and again.
 func (t *task) outdated(topic string) bool {
-	return !slices.Contains(t.renewed, topic) && t.limits.outdated(topic)
+	return !slices.Contains(t.renewed, topic) && t.processor.limits.outdated(topic)
 }
 
 // raise notes what topics that are made here have to take, so that they take

@@ -19,7 +19,7 @@ import (
 // A member is this instance in the consumer group of one group of the topology.
 // It joins, and joins again after every error, until the processor stops.
 type member struct {
-	*Processor
+	processor  *Processor
 	group      *topology.Group
 	log        *slog.Logger
 	balance    *balancer
@@ -35,7 +35,7 @@ type member struct {
 }
 
 func newMember(p *Processor, g *topology.Group) *member {
-	m := &member{Processor: p, group: g, log: p.config.Logger.With("group", g.Name)}
+	m := &member{processor: p, group: g, log: p.config.Logger.With("group", g.Name)}
 	for _, topic := range g.Inputs {
 		m.partitions = max(m.partitions, p.topics.partitions[topic])
 	}
@@ -51,10 +51,10 @@ func (m *member) nextSession() string { return "the next session of " + m.String
 // transactionalID is the same after a restart: the new process ends at once
 // what the old one left open.
 func (m *member) transactionalID() string {
-	if m.config.Guarantee == AtLeastOnce {
+	if m.processor.config.Guarantee == AtLeastOnce {
 		return ""
 	}
-	return m.group.Name + "-" + m.instance
+	return m.group.Name + "-" + m.processor.instance
 }
 
 // run works until ctx is done, or until an error ends the instance. Then it
@@ -93,7 +93,7 @@ func (m *member) stay(ctx context.Context) error {
 		if err == nil {
 			err = errMembershipEnded
 		}
-		if m.refused(ctx, err) {
+		if m.processor.refused(ctx, err) {
 			m.log.Warn("a topic refuses a record: what led to it is processed again, and its policy decides", "error", cured(err))
 			continue
 		}
@@ -105,13 +105,13 @@ func (m *member) stay(ctx context.Context) error {
 			return cured(err)
 		}
 		err = cured(err)
-		switch m.config.OnError(err) {
+		switch m.processor.config.OnError(err) {
 		case StopInstance:
 			return err
 		case StopApplication:
 			return m.stopApplication(ctx, err)
 		}
-		m.waits.Set(m.nextSession(), "", err)
+		m.processor.waits.Set(m.nextSession(), "", err)
 		if pause = min(pause*2+50*time.Millisecond, 2*time.Second); time.Since(began) > 10*time.Second {
 			pause = 0
 		}
@@ -130,9 +130,9 @@ func (m *member) mustEnd(err error) bool {
 		// Twice, it is another process, which we have just fenced in turn.
 		before := m.fenced
 		m.fenced = time.Now()
-		return m.fenced.Sub(before) < m.config.StartTimeout
+		return m.fenced.Sub(before) < m.processor.config.StartTimeout
 	}
-	return m.lingers.tooLong(class, m.counts.commits.Load(), m.config.StartTimeout)
+	return m.lingers.tooLong(class, m.processor.counts.commits.Load(), m.processor.config.StartTimeout)
 }
 
 // overtaken tells whether a commit was refused because the group has gone on
@@ -155,16 +155,16 @@ func (m *member) runSession(ctx context.Context) error {
 	if err := m.awaitGlobals(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	m.counts.sessions.Add(1)
+	m.processor.counts.sessions.Add(1)
 	what := "the coordinators of " + m.String()
-	m.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
+	m.processor.waits.Expect(what, "", "they do not answer, or cannot end the last transaction of this instance: is a broker down, or are fewer replicas in sync than the min.insync.replicas of __transaction_state?")
 	s, err := kafka.Call(ctx, func() (*session, error) {
 		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 		return newSession(ctx, m)
 	})
-	m.waits.Clear(what, "")
+	m.processor.waits.Clear(what, "")
 	switch {
 	case ctx.Err() != nil:
 		return nil // nothing was begun
@@ -174,7 +174,7 @@ func (m *member) runSession(ctx context.Context) error {
 	m.balance.joining.Store(false)
 	m.balance.generation.Store(-1)
 	m.session.Store(s)
-	defer m.update()
+	defer m.processor.update()
 	defer m.session.Store(nil)
 	defer s.close()
 	return m.consume(ctx, s)
@@ -183,10 +183,10 @@ func (m *member) runSession(ctx context.Context) error {
 // refresh asks where leaders and coordinator are: if one has moved, the last
 // session may have ended because of that.
 func (m *member) refresh() error {
-	if err := m.client.RefreshMetadata(); err != nil {
+	if err := m.processor.client.RefreshMetadata(); err != nil {
 		return err
 	}
-	return m.client.RefreshCoordinator(m.group.Name)
+	return m.processor.client.RefreshCoordinator(m.group.Name)
 }
 
 func (m *member) consume(ctx context.Context, s *session) error {
@@ -198,8 +198,8 @@ func (m *member) consume(ctx context.Context, s *session) error {
 		return explain(err)
 	}
 	defer stopFetching()
-	client, err := m.kafka().ConnectMember(ctx, kafka.Membership{
-		Instance: m.instance, SessionTimeout: m.config.SessionTimeout, Heartbeat: heartbeat,
+	client, err := m.processor.kafka().ConnectMember(ctx, kafka.Membership{
+		Instance: m.processor.instance, SessionTimeout: m.processor.config.SessionTimeout, Heartbeat: heartbeat,
 		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
 	})
 	if err != nil {
@@ -239,7 +239,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	joining, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(s.ctx, cancel)()
 	m.balance.awaited()
-	defer m.waits.Clear(m.balance.what(), "")
+	defer m.processor.waits.Clear(m.balance.what(), "")
 	err = group.Consume(joining, m.group.Inputs, s)
 	failure := s.failure()
 	if errors.Is(err, context.Canceled) {
@@ -267,14 +267,14 @@ func (s *session) groupError(err error) {
 // groupTrouble says what the group waits for. sarama reports it again and again,
 // and does not say when it is over.
 func (s *session) groupTrouble(err error) {
-	what := s.String() + " to answer"
+	what := s.member.String() + " to answer"
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.trouble != nil {
 		s.trouble.Stop()
 	}
-	s.waits.Set(what, "", err)
-	s.trouble = time.AfterFunc(groupSilence, func() { s.waits.Clear(what, "") })
+	s.processor.waits.Set(what, "", err)
+	s.trouble = time.AfterFunc(groupSilence, func() { s.processor.waits.Clear(what, "") })
 }
 
 // groupSilence is longer than it takes to try again, a dial and a read included.
@@ -282,12 +282,14 @@ const groupSilence = 7 * time.Second
 
 // coordinator is the member's group as its coordinator knows it.
 func (m *member) coordinator() kafka.Group {
-	return kafka.Group{Client: m.client, Name: m.group.Name}
+	return kafka.Group{Client: m.processor.client, Name: m.group.Name}
 }
 
 // leave gives the partitions to the others at once: a static member would keep
 // them until its session times out.
-func (m *member) leave(ctx context.Context) error { return m.coordinator().Leave(ctx, m.instance) }
+func (m *member) leave(ctx context.Context) error {
+	return m.coordinator().Leave(ctx, m.processor.instance)
+}
 
 // said is what a member has told the others, and what it was given: nil where the
 // group does not say.
@@ -309,9 +311,9 @@ func said(m *sarama.GroupMemberDescription) (*subscription, *sarama.ConsumerGrou
 
 // stopApplication joins once more, to tell the others.
 func (m *member) stopApplication(ctx context.Context, err error) error {
-	text := fmt.Sprintf("%s: %v", m.instance, err)
+	text := fmt.Sprintf("%s: %v", m.processor.instance, err)
 	m.balance.verdict.Store(&text)
-	told, cancel := context.WithTimeout(ctx, m.config.SessionTimeout+transactionTimeout)
+	told, cancel := context.WithTimeout(ctx, m.processor.config.SessionTimeout+transactionTimeout)
 	defer cancel()
 	terr := m.runSession(told)
 	if stop := (*stopError)(nil); !errors.As(terr, &stop) {

@@ -99,12 +99,12 @@ func (p *pump) say(ready bool) {
 	place := strconv.Itoa(int(t.partition))
 	for topic := range p.awaited {
 		if !late[topic] {
-			t.waits.Clear("records of input "+topic, place)
+			t.processor.waits.Clear("records of input "+topic, place)
 		}
 	}
 	for topic := range late {
 		if !p.awaited[topic] {
-			t.waits.Expect("records of input "+topic, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", t.partition, t.config.MaxTaskIdle))
+			t.processor.waits.Expect("records of input "+topic, place, fmt.Sprintf("partition %d of other inputs has records, and older ones may still come of this one: is its leader away? If it is only empty, MaxTaskIdle, %v, bounds the wait", t.partition, t.processor.config.MaxTaskIdle))
 		}
 	}
 	p.awaited = late

@@ -19,14 +19,14 @@ const purgeInterval = 30 * time.Second
 // committed. It does so from the partitions that this instance has. What is under
 // way when the instance stops ends with its client, and Run returns then.
 type purger struct {
-	*Processor
-	done  map[topology.Position]int64 // up to where it has deleted, by partition
-	wrong string                      // what it has said last
+	processor *Processor
+	done      map[topology.Position]int64 // up to where it has deleted, by partition
+	wrong     string                      // what it has said last
 }
 
 // purge deletes until ctx is done.
 func (p *Processor) purge(ctx context.Context) {
-	u := &purger{Processor: p, done: map[topology.Position]int64{}}
+	u := &purger{processor: p, done: map[topology.Position]int64{}}
 	if len(u.purged()) == 0 {
 		return
 	}
@@ -44,15 +44,15 @@ func (u *purger) say(err error) {
 		text = err.Error()
 	}
 	if text != "" && text != u.wrong {
-		u.config.Logger.Warn("committed records stay in a repartition topic", "error", text)
+		u.processor.config.Logger.Warn("committed records stay in a repartition topic", "error", text)
 	}
 	u.wrong = text
 }
 
 // purged returns the repartition topics, but those that a global table keeps.
 func (u *purger) purged() (names []string) {
-	for _, r := range u.topology.Repartitions() {
-		if !slices.ContainsFunc(u.topology.Globals(), func(g topology.Global) bool { return g.Topic == r.Topic }) {
+	for _, r := range u.processor.topology.Repartitions() {
+		if !slices.ContainsFunc(u.processor.topology.Globals(), func(g topology.Global) bool { return g.Topic == r.Topic }) {
 			names = append(names, r.Topic)
 		}
 	}
@@ -70,7 +70,7 @@ func (u *purger) once(ctx context.Context) error {
 			}
 		}
 		if err == nil && len(committed) > 0 {
-			err = kafka.Topics{Client: u.client}.DeleteRecords(ctx, topic, committed)
+			err = kafka.Topics{Client: u.processor.client}.DeleteRecords(ctx, topic, committed)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("topic %q: %w", topic, err))
@@ -86,9 +86,9 @@ func (u *purger) once(ctx context.Context) error {
 // committed returns the offsets that all readers of a topic have committed, in
 // the partitions that this instance has for the first of them.
 func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, error) {
-	u.mu.Lock()
-	members := u.members
-	u.mu.Unlock()
+	u.processor.mu.Lock()
+	members := u.processor.members
+	u.processor.mu.Unlock()
 	var readers []*member
 	for _, m := range members {
 		if slices.Contains(m.group.Inputs, topic) {
@@ -100,7 +100,7 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 	}
 	offsets := map[int32]int64{}
 	for _, t := range readers[0].tasks() {
-		if t.partition < u.topics.partitions[topic] {
+		if t.partition < u.processor.topics.partitions[topic] {
 			offsets[t.partition] = -1
 		}
 	}
@@ -108,7 +108,7 @@ func (u *purger) committed(ctx context.Context, topic string) (map[int32]int64, 
 		return nil, nil
 	}
 	for i, m := range readers {
-		read, err := committedOffsets(ctx, m.client, m.group.Name, map[string][]int32{topic: slices.Collect(maps.Keys(offsets))}, false)
+		read, err := committedOffsets(ctx, m.processor.client, m.group.Name, map[string][]int32{topic: slices.Collect(maps.Keys(offsets))}, false)
 		if err != nil {
 			return nil, err
 		}

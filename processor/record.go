@@ -55,7 +55,7 @@ func (t *task) goesOn(err error) bool {
 		err = t.renew(e.Topic)
 	}
 	if err != nil && t.ctx.Err() == nil {
-		t.fail(err)
+		t.session.fail(err)
 	}
 	return err == nil
 }
@@ -129,7 +129,7 @@ func (t *task) fire() error {
 // that is. The gate is held for reading.
 func (t *task) processed(records int) {
 	if t.sendRows(sendRows) {
-		t.producer.Push()
+		t.session.producer.Push()
 	}
 	t.records += records
 	grown := t.held() - t.size
@@ -168,7 +168,7 @@ func (t *task) write(w *topology.Writes) error {
 		}
 	}
 	if w.Dropped {
-		t.counts.dropped[w.DropReason].Add(1)
+		t.processor.counts.dropped[w.DropReason].Add(1)
 	}
 	for _, r := range w.Refused {
 		err := t.leaveOut(r.Raw, r.Policy, r.Err)
@@ -186,12 +186,12 @@ func (t *task) write(w *topology.Writes) error {
 }
 
 func (t *task) publish(r *topology.Output) error {
-	partition, err := t.partitionOf(r.Topic, r.PartitionKey)
+	partition, err := t.member.partitionOf(r.Topic, r.PartitionKey)
 	if err != nil {
 		return err
 	}
-	publish(t.producer, partition, &r.Raw)
-	t.counts.published.Add(1)
+	publish(t.session.producer, partition, &r.Raw)
+	t.processor.counts.published.Add(1)
 	return nil
 }
 
@@ -221,14 +221,14 @@ func (t *task) refused(r topology.Raw, err error) error {
 func (t *task) leaveOut(r topology.Raw, policy topology.Policy, err error) error {
 	switch policy {
 	case topology.Skip:
-		t.counts.skipped.Add(1)
+		t.processor.counts.skipped.Add(1)
 		t.log.Warn("record skipped", "error", err)
 		return nil
 	case topology.DeadLetter:
 		if lost := t.deadLetter(r, err); lost != nil {
 			return errors.Join(err, lost)
 		}
-		t.counts.deadLetters.Add(1)
+		t.processor.counts.deadLetters.Add(1)
 		t.log.Warn("record moved to dead letters", "error", err)
 		return nil
 	default:

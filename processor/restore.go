@@ -12,8 +12,8 @@ import (
 
 // openStores opens the task's stores, and restores each of them beside the others.
 func (t *task) openStores() error {
-	if len(t.stores) > 0 && t.partition >= t.partitions {
-		return &startError{fmt.Errorf("input topics %q have grown beyond %d partitions: a table cannot be repartitioned, start it under another name", t.group.Inputs, t.partitions)}
+	if len(t.stores) > 0 && t.partition >= t.member.partitions {
+		return &startError{fmt.Errorf("input topics %q have grown beyond %d partitions: a table cannot be repartitioned, start it under another name", t.group.Inputs, t.member.partitions)}
 	}
 	ctx, fail := context.WithCancelCause(t.ctx)
 	defer fail(nil)
@@ -32,18 +32,18 @@ func (t *task) openStores() error {
 	if err := t.checkBegun(); err != nil {
 		return err
 	}
-	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.config.Policies)
+	core, err := t.group.NewTask(t.partition, t.rows, t.legacy.clocks, t.processor.config.Policies)
 	if err != nil {
 		return &startError{fmt.Errorf("metadata of the group's offsets: %w: was it written by a later version?", err)}
 	}
-	core.Limits, core.Outdated = t.limits.of, t.outdated
+	core.Limits, core.Outdated = t.processor.limits.of, t.outdated
 	t.core = core
 	return nil
 }
 
 // rows are those of a store or a global table, for the topology.
 func (t *task) rows(name string) topology.Rows {
-	if g := t.global(name); g != nil {
+	if g := t.processor.global(name); g != nil {
 		return g
 	}
 	for _, k := range t.stores {
@@ -66,7 +66,7 @@ func (t *task) closeStores() error {
 // open opens the store and restores what it lacks from its changelog, to the end.
 func (k *kept) open(ctx context.Context) error {
 	t := k.task
-	source, err := t.incarnation(ctx, k.spec.Changelog)
+	source, err := t.processor.incarnation(ctx, k.spec.Changelog)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (k *kept) open(ctx context.Context) error {
 	if err := k.checkNote(note, source, changelog.End); err != nil {
 		return err
 	}
-	home := replica.Home{Cluster: t.clusterID(), Application: t.topology.Application(), TopicID: source, Meaning: k.spec.Meaning}
+	home := replica.Home{Cluster: t.processor.clusterID(), Application: t.processor.topology.Application(), TopicID: source, Meaning: k.spec.Meaning}
 	if err := k.replica.Open(home, []replica.Span{changelog}, k.fits(note, changelog)); err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func (k *kept) open(ctx context.Context) error {
 		return err
 	}
 	if k.store.Stray() {
-		t.noteStray() // and logs nothing: it was logged when it was new
+		t.member.noteStray() // and logs nothing: it was logged when it was new
 	}
-	t.update()
+	t.processor.update()
 	restored, err := k.replica.Restore(ctx, changelog.End, k.checkPartition)
-	t.counts.restored.Add(int64(restored))
+	t.processor.counts.restored.Add(int64(restored))
 	if as[*replica.SlowError](err) {
 		return &startError{err}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,17 +13,21 @@ import (
 
 	"github.com/tidemark-dev/tidemark/internal/inputs"
 	"github.com/tidemark-dev/tidemark/internal/kafka"
+	"github.com/tidemark-dev/tidemark/topology"
 )
 
 // A session is what lies between joining the group and losing the membership.
 // It owns the producer and the tasks. Any error ends it, and with it everything
 // that is not committed: the next session starts from what is.
 type session struct {
-	*member
-	producer *kafka.Producer
-	ctx      context.Context // ends with the session's first error
-	cancel   context.CancelCauseFunc
-	loop     sync.WaitGroup
+	processor *Processor
+	member    *member
+	group     *topology.Group
+	log       *slog.Logger
+	producer  *kafka.Producer
+	ctx       context.Context // ends with the session's first error
+	cancel    context.CancelCauseFunc
+	loop      sync.WaitGroup
 
 	joined  sarama.ConsumerGroupSession
 	claimer sarama.ConsumerGroup
@@ -45,13 +50,13 @@ type session struct {
 // predecessor left open, and joining waits for the offsets of such a
 // transaction.
 func newSession(ctx context.Context, m *member) (*session, error) {
-	producer, err := kafka.NewProducer(ctx, m.kafka(), m.transactionalID(), m.group.Name, transactionTimeout)
+	producer, err := kafka.NewProducer(ctx, m.processor.kafka(), m.transactionalID(), m.group.Name, transactionTimeout)
 	if err != nil {
 		return nil, err
 	}
-	producer.MaxMessageBytes = m.maxMessageBytes
+	producer.MaxMessageBytes = m.processor.maxMessageBytes
 	s := &session{
-		member: m, producer: producer,
+		processor: m.processor, member: m, group: m.group, log: m.log, producer: producer,
 		tasks:  map[int32]*task{},
 		claims: map[int32]*task{}, takeovers: map[int32]*takeover{},
 	}
@@ -61,8 +66,8 @@ func newSession(ctx context.Context, m *member) (*session, error) {
 	s.parts.Store(&[]part{})
 	s.transactions = &transactions{
 		producer: producer, tasks: func() []part { return *s.parts.Load() }, membership: s.membership,
-		interval: m.config.CommitInterval, rejoining: &m.balance.joining, over: s.ctx, fail: s.fail,
-		waits: m.waits, what: "Kafka to take a commit of " + m.String(), counts: &m.counts, onStep: m.onStep,
+		interval: m.processor.config.CommitInterval, rejoining: &m.balance.joining, over: s.ctx, fail: s.fail,
+		waits: m.processor.waits, what: "Kafka to take a commit of " + m.String(), counts: &m.processor.counts, onStep: m.processor.onStep,
 		reasons: make(chan struct{}, 1),
 	}
 	return s, nil
@@ -83,7 +88,7 @@ func (s *session) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 // owns asks Kafka whether the tasks still own their partitions: an instance that
 // was cut off, or stood still, learns late that it has lost them.
 func (s *session) owns() error {
-	err := s.coordinator().Heartbeat(s.ctx, s.membership())
+	err := s.member.coordinator().Heartbeat(s.ctx, s.membership())
 	if err != nil {
 		return fmt.Errorf("is the partition still ours? %w", err)
 	}
@@ -94,8 +99,8 @@ func (s *session) owns() error {
 // and of the generation, that owns the partitions.
 func (s *session) membership() *sarama.ConsumerGroupMetadata {
 	return &sarama.ConsumerGroupMetadata{
-		GroupID: s.group.Name, GenerationID: s.balance.generation.Load(),
-		MemberID: s.joined.MemberID(), GroupInstanceID: &s.instance,
+		GroupID: s.group.Name, GenerationID: s.member.balance.generation.Load(),
+		MemberID: s.joined.MemberID(), GroupInstanceID: &s.processor.instance,
 	}
 }
 

@@ -43,15 +43,15 @@ func setBackGroup(ctx context.Context, client sarama.Client, g *topology.Group, 
 	}
 	var back []kafka.Committed
 	for _, c := range all {
-		clocks, err := topology.SetBack(c.clocks, to)
+		clocks, err := topology.SetBack(c.marks.clocks, to)
 		if err != nil {
 			return 0, fmt.Errorf("offset of %s/%d: %w", c.topic, c.partition, err)
 		}
-		if clocks == c.clocks {
+		if clocks == c.marks.clocks {
 			continue
 		}
-		c.clocks = clocks
-		back = append(back, kafka.Committed{Topic: c.topic, Partition: c.partition, Offset: c.offset, Epoch: c.epoch, Metadata: *c.metadata()})
+		c.marks.clocks = clocks
+		back = append(back, kafka.Committed{Topic: c.topic, Partition: c.partition, Offset: c.offset, Epoch: c.epoch, Metadata: *c.marks.metadata()})
 	}
 	if len(back) == 0 {
 		return 0, nil

@@ -43,16 +43,16 @@ func (m *member) strays(ctx context.Context) (bool, error) {
 	}
 	now, inputs := time.Now(), map[string][]int32{}
 	for _, topic := range m.group.Inputs {
-		for p := range m.topics.partitions[topic] {
+		for p := range m.processor.topics.partitions[topic] {
 			inputs[topic] = append(inputs[topic], p)
 		}
 	}
-	all, err := committedOffsets(ctx, m.client, m.group.Name, inputs, false)
+	all, err := committedOffsets(ctx, m.processor.client, m.group.Name, inputs, false)
 	if err != nil {
 		return false, fmt.Errorf("%w: whether the key can be in another partition: %w", ErrRestoring, err)
 	}
 	for _, c := range all {
-		if c.strays {
+		if c.marks.strays {
 			m.noteStray()
 		}
 	}

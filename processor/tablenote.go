@@ -76,7 +76,7 @@ func (t *task) tables() string {
 	if t.core == nil || len(t.stores) == 0 {
 		return t.legacy.tables
 	}
-	n := tableNotes{Cluster: digestOf(t.clusterID()), Group: digestOf(t.group.Name), tables: map[digest]tableNote{}}
+	n := tableNotes{Cluster: digestOf(t.processor.clusterID()), Group: digestOf(t.group.Name), tables: map[digest]tableNote{}}
 	for _, k := range t.stores {
 		end := k.store.Position()
 		if rows := k.store.Written(); rows > 0 {

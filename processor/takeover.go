@@ -73,7 +73,7 @@ func parseMetadata(text string) (m marks) {
 
 // owner is what the session marks its partitions with, "" without transactions.
 func (s *session) owner() string {
-	if s.transactionalID() == "" {
+	if s.member.transactionalID() == "" {
 		return ""
 	}
 	return s.producer.Holder().String()
@@ -86,15 +86,15 @@ func (s *session) owner() string {
 func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32) (map[int32]legacy, error) {
 	done := map[string]bool{}
 	what := "the last owner's open transaction, of group " + s.group.Name
-	defer s.waits.Clear(what, "")
+	defer s.processor.waits.Clear(what, "")
 	for {
 		if !s.keep(fresh, topics) {
 			return nil, nil
 		}
-		left, err := committedOffsets(s.ctx, s.client, s.group.Name, topics, true)
+		left, err := committedOffsets(s.ctx, s.processor.client, s.group.Name, topics, true)
 		stable := !errors.Is(err, sarama.ErrUnstableOffsetCommit)
 		if !stable {
-			left, err = committedOffsets(s.ctx, s.client, s.group.Name, topics, false) // of before the open transactions
+			left, err = committedOffsets(s.ctx, s.processor.client, s.group.Name, topics, false) // of before the open transactions
 		}
 		if err != nil {
 			return nil, err
@@ -104,7 +104,7 @@ func (s *session) takeOver(fresh map[int32]*takeover, topics map[string][]int32)
 		if err != nil || stable && succeeded {
 			return legacies, err
 		}
-		s.waits.Expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
+		s.processor.waits.Expect(what, "", "the coordinator has not decided it, or the owner is alive and ends it itself: is a broker down?")
 		if err := sleep(s.ctx, 20*time.Millisecond); err != nil { // the coordinator is about to take a decision down
 			return nil, err
 		}
@@ -120,11 +120,11 @@ func (s *session) legacies(left []committed) (map[int32]legacy, map[int32]string
 		}
 		l := legacies[c.partition]
 		l.begun = append(l.begun, c.topic)
-		l.own = l.own || c.owner != "" && c.owner == s.owner()
-		l.clocks, l.tables = cmp.Or(c.clocks, l.clocks), cmp.Or(c.tables, l.tables)
+		l.own = l.own || c.marks.owner != "" && c.marks.owner == s.owner()
+		l.clocks, l.tables = cmp.Or(c.marks.clocks, l.clocks), cmp.Or(c.marks.tables, l.tables)
 		legacies[c.partition] = l
-		if c.owner != "" {
-			owners[c.partition] = c.owner
+		if c.marks.owner != "" {
+			owners[c.partition] = c.marks.owner
 		}
 	}
 	return legacies, owners
@@ -181,7 +181,7 @@ func (s *session) succeed(owners map[int32]string, done map[string]bool, stable 
 			continue
 		default:
 			s.log.Info("ending the transaction of a partition's last owner", "partition", p, "owner", owner)
-			if err := kafka.Fence(s.ctx, s.client, holder, transactionTimeout); err != nil {
+			if err := kafka.Fence(s.ctx, s.processor.client, holder, transactionTimeout); err != nil {
 				return false, err
 			}
 			all = all && stable
@@ -200,7 +200,7 @@ type groupView struct {
 
 func (s *session) describe() (*groupView, error) {
 	view := &groupView{owners: map[string]string{}, mine: map[int32]bool{}}
-	g, err := s.coordinator().Describe(s.ctx)
+	g, err := s.member.coordinator().Describe(s.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (s *session) describe() (*groupView, error) {
 		}
 		id := kafka.ParseHolder(sub.Owner).ID
 		view.owners[id] = sub.Owner
-		if id != s.transactionalID() {
+		if id != s.member.transactionalID() {
 			continue
 		}
 		for _, partitions := range a.Topics {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -21,7 +22,13 @@ import (
 // reading and is the only one to write them while a commit, which holds it for
 // writing, is not.
 type task struct {
-	*session
+	processor    *Processor
+	member       *member
+	session      *session
+	transactions *transactions
+	group        *topology.Group
+	log          *slog.Logger
+
 	partition int32
 	inputs    []*inputs.Input // by topic; complete once gathered is closed
 	gathered  chan struct{}
@@ -65,7 +72,8 @@ const (
 
 func newTask(s *session, partition int32) *task {
 	t := &task{
-		session: s, partition: partition, gathered: make(chan struct{}), ended: make(chan struct{}),
+		processor: s.processor, member: s.member, session: s, transactions: s.transactions, group: s.group, log: s.log,
+		partition: partition, gathered: make(chan struct{}), ended: make(chan struct{}),
 		turns: make(chan func(), 1), arrived: make(chan struct{}, 1),
 	}
 	t.ctx, t.revoke = context.WithCancel(s.ctx)
@@ -115,11 +123,13 @@ func (t *task) serve() {
 		k.serve()
 	}
 	t.phase.CompareAndSwap(claiming, running)
-	t.update()
+	t.member.
+
+		// begin has the inputs fetched, and marks the partition as ours before its first
+		// record is processed.
+		processor.update()
 }
 
-// begin has the inputs fetched, and marks the partition as ours before its first
-// record is processed.
 func (t *task) begin() error {
 	for _, in := range t.inputs {
 		from, err := t.startOf(in)
@@ -127,7 +137,7 @@ func (t *task) begin() error {
 			return err
 		}
 		in.Start(from)
-		t.fetcher.Add(in)
+		t.session.fetcher.Add(in)
 	}
 	t.phase.Store(claiming)
 	for {
@@ -159,7 +169,7 @@ func (t *task) startOf(in *inputs.Input) (int64, error) {
 	if at := in.Next(); at >= 0 {
 		return at, nil
 	}
-	start, err := t.client.GetOffset(in.Topic(), in.Partition(), sarama.OffsetOldest)
+	start, err := t.processor.client.GetOffset(in.Topic(), in.Partition(), sarama.OffsetOldest)
 	if err != nil {
 		return 0, fmt.Errorf("start of %s: %w", in, err)
 	}
@@ -178,7 +188,7 @@ func (t *task) rest() {
 // and the partition is marked as nobody's.
 func (t *task) release() {
 	for _, in := range t.inputs {
-		t.fetcher.Remove(in)
+		t.session.fetcher.Remove(in)
 	}
 	for {
 		committed := t.transactions.settled.Next()
@@ -234,7 +244,7 @@ func (t *task) changelogs() (topics []string) {
 // addOffsets says where the group goes on. The metadata says whose the partition is,
 // unless it is given up, where the task's clocks stand, and what its tables are.
 func (t *task) addOffsets(offsets kafka.Offsets) {
-	m := marks{owner: t.owner(), clocks: t.clocks(), tables: t.tables(), strays: t.strayed.Load()}
+	m := marks{owner: t.session.owner(), clocks: t.clocks(), tables: t.tables(), strays: t.member.strayed.Load()}
 	if t.last = t.in(releasing); t.last {
 		m.owner = ""
 	}
@@ -266,13 +276,13 @@ func (t *task) takesPart() bool {
 // committed takes over what the transaction has committed.
 func (t *task) committed() error {
 	defer func(records int64) {
-		t.counts.records.Add(records) // last: who sees these finds the rows in a view
+		t.processor.counts.records.Add(records) // last: who sees these finds the rows in a view
 		for _, in := range t.inputs {
 			in.Committed()
 		}
 	}(int64(t.records))
 	if t.records > 0 {
-		t.holds.release(t.partition)
+		t.member.holds.release(t.partition)
 	}
 	t.transactions.bytes.Add(-int64(t.size))
 	t.records, t.size, t.touched = 0, 0, false

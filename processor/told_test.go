@@ -22,7 +22,7 @@ func TestToldInFormerLife(t *testing.T) {
 		"garbage":          {`{`, true},
 	} {
 		s := &session{
-			member:   &member{Processor: &Processor{}, group: &topology.Group{}, log: slog.New(slog.DiscardHandler)},
+			member:   &member{processor: &Processor{}, group: &topology.Group{}, log: slog.New(slog.DiscardHandler)},
 			producer: &kafka.Producer{},
 		}
 		s.ctx, s.cancel = context.WithCancelCause(t.Context())

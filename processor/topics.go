@@ -250,7 +250,7 @@ func (p *Processor) incarnation(ctx context.Context, topic string) (string, erro
 // partitionOf returns where a record with this key belongs. Without a key it is
 // partition 0 to n-1 by turns.
 func (m *member) partitionOf(topic string, key []byte) (int32, error) {
-	partitions, err := m.client.Partitions(topic)
+	partitions, err := m.processor.client.Partitions(topic)
 	if err != nil {
 		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 			return 0, &startError{fmt.Errorf("output topic %q does not exist: create it, with as many partitions as instances may share", topic)}
