@@ -139,7 +139,7 @@ type Scan struct {
 	Limit            int // 0 for all rows
 }
 
-// query is the question for the next rows.
+// query asks for the next rows.
 func (s Scan) query(limit int) url.Values {
 	q := url.Values{"limit": {strconv.Itoa(limit)}}
 	for name, text := range map[string]string{"prefix": s.Prefix, "from": s.From, "to": s.To} {
