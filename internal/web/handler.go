@@ -81,8 +81,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// known reports whether a request's Host is one of this instance. Names can be
-// given to any address by anybody, so only ours will do; addresses cannot.
+// known reports whether a request's Host is one of this instance. Anybody can point
+// a name at any address, so only our own names are accepted; addresses are safe.
 func (h *handler) known(host string) bool {
 	name := host
 	if n, _, err := net.SplitHostPort(host); err == nil {
@@ -96,7 +96,7 @@ func (h *handler) known(host string) bool {
 		slices.ContainsFunc(h.hosts, func(own string) bool { return own == "*" || strings.EqualFold(own, name) })
 }
 
-// live tells whether starting the process again would help.
+// live answers 503 if only a new start of the process can help.
 func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
 	s := h.cluster.Here.Health()
 	if s.Ended {
@@ -106,7 +106,7 @@ func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"state": s.State})
 }
 
-// ready tells whether every partition of the instance is up to date.
+// ready answers 503 unless every partition of the instance is up to date.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	s := h.cluster.Here.Health()
 	if !s.Ready {

@@ -50,7 +50,7 @@ var codeStatus = map[string]int{
 	CodeInternal:    http.StatusInternalServerError,
 }
 
-// problemOf says what kept rows from being read.
+// problemOf is the problem that an error of reading rows stands for.
 func (h *handler) problemOf(err error) Problem {
 	if e, ok := errors.AsType[*rows.ElsewhereError](err); ok {
 		p := Problem{Code: CodeElsewhere, Message: err.Error(), Owner: e.Owner}
@@ -100,7 +100,7 @@ func writeProblem(w http.ResponseWriter, p Problem) {
 	writeJSON(w, status, p)
 }
 
-// writeJSON writes a whole answer. That it does not arrive is the client's affair.
+// writeJSON writes a whole answer. Write errors are ignored: the client is gone.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -59,8 +59,8 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-// answerRow answers with a row's value. It leaves it to others if there is no such
-// row and the key can be that of windows.
+// answerRow answers with a row's value. It answers nothing, and returns false, if there
+// is no such row and the key can be that of windows.
 func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q request) (answered bool) {
 	var raw topology.Raw
 	var err error
