@@ -36,7 +36,7 @@ var betweenInstances = &http.Client{Transport: &http.Transport{
 // NewClient returns a client of the instance at an address.
 func NewClient(address string) Client { return Client{Address: address, http: forPrograms} }
 
-// An UnreachableError says that nobody has answered at an address.
+// An UnreachableError says that nothing answers at an address.
 type UnreachableError struct {
 	Address string
 	Err     error
@@ -51,7 +51,7 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// A StrangerError says that what has answered is no instance.
+// A StrangerError says that the program at an address is not an instance.
 type StrangerError struct{ Address, Status string }
 
 func (e *StrangerError) Error() string {
@@ -139,7 +139,7 @@ type Scan struct {
 	Limit            int // 0 for all rows
 }
 
-// query is the question for the next rows.
+// query asks for the next rows.
 func (s Scan) query(limit int) url.Values {
 	q := url.Values{"limit": {strconv.Itoa(limit)}}
 	for name, text := range map[string]string{"prefix": s.Prefix, "from": s.From, "to": s.To} {

@@ -26,8 +26,8 @@ func (c Cluster) find(ctx context.Context, store string, absent topology.Raw) (t
 	return absent, nil
 }
 
-// findHere is find for this instance only: that a row is nowhere it can say only if
-// it has all partitions.
+// findHere is find for this instance only. It can say that a row does not exist only
+// if it has all partitions.
 func (c Cluster) findHere(ctx context.Context, store string, absent topology.Raw) (topology.Raw, error) {
 	r, others, err := c.findOwn(ctx, store, absent)
 	if err == nil && r.Value == nil && len(others) > 0 {

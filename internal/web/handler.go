@@ -2,12 +2,6 @@
 package web
 
 import (
-	"bytes"
-	"crypto/sha256"
-	_ "embed" // the page
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,14 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/internal/waiting"
 )
-
-// page shows the instance to people.
-//
-//go:embed page.html
-var page []byte
 
 type handler struct {
 	cluster Cluster
@@ -93,8 +81,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// known reports whether a request's Host is one of this instance. Names can be
-// given to any address by anybody, so only ours will do; addresses cannot.
+// known reports whether a request's Host is one of this instance. Anybody can point
+// a name at any address, so only our own names are accepted; addresses are safe.
 func (h *handler) known(host string) bool {
 	name := host
 	if n, _, err := net.SplitHostPort(host); err == nil {
@@ -108,19 +96,7 @@ func (h *handler) known(host string) bool {
 		slices.ContainsFunc(h.hosts, func(own string) bool { return own == "*" || strings.EqualFold(own, name) })
 }
 
-// pagePolicy lets the page run its own script and style, and ask its own instance.
-var pagePolicy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
-	"; script-src " + hashOf("script") + "; style-src " + hashOf("style")
-
-// hashOf returns the hash of what an element of the page holds, as a policy names it.
-func hashOf(element string) string {
-	_, rest, _ := bytes.Cut(page, []byte("<"+element+">"))
-	content, _, _ := bytes.Cut(rest, []byte("</"+element+">"))
-	sum := sha256.Sum256(content)
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}
-
-// live tells whether starting the process again would help.
+// live answers 503 if only a new start of the process can help.
 func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
 	s := h.cluster.Here.Health()
 	if s.Ended {
@@ -130,7 +106,7 @@ func (h *handler) live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"state": s.State})
 }
 
-// ready tells whether every partition of the instance is up to date.
+// ready answers 503 unless every partition of the instance is up to date.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	s := h.cluster.Here.Health()
 	if !s.Ready {
@@ -141,103 +117,4 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		State   string         `json:"state"`
 		Waiting []waiting.Wait `json:"waiting,omitempty"`
 	}{s.State, s.Waiting})
-}
-
-// A Problem is an error as the answer's body.
-type Problem struct {
-	Message string         `json:"error"`
-	Code    string         `json:"code"`
-	State   string         `json:"state,omitempty"`
-	Restore int64          `json:"restore,omitempty"` // changelog offsets still to read
-	Owner   string         `json:"owner,omitempty"`   // address of the instance to ask
-	Tables  []string       `json:"tables,omitempty"`
-	Waiting []waiting.Wait `json:"waiting,omitempty"`
-}
-
-func (p *Problem) Error() string { return p.Message }
-
-// Codes of problems.
-const (
-	CodeNoSuchPage  = "no_such_page"
-	CodeNoSuchTable = "no_such_table"
-	CodeNoSuchKey   = "no_such_key"
-	CodeBadRequest  = "bad_request"
-	CodeMethod      = "method_not_allowed"
-	CodeForeignHost = "foreign_host"
-	CodeElsewhere   = "elsewhere"
-	CodeRestoring   = "restoring"
-	CodeNotReady    = "not_ready"
-	CodeInternal    = "internal"
-)
-
-var codeStatus = map[string]int{
-	CodeNoSuchPage:  http.StatusNotFound,
-	CodeNoSuchTable: http.StatusNotFound,
-	CodeNoSuchKey:   http.StatusNotFound,
-	CodeBadRequest:  http.StatusBadRequest,
-	CodeMethod:      http.StatusMethodNotAllowed,
-	CodeForeignHost: http.StatusForbidden,
-	CodeElsewhere:   http.StatusMisdirectedRequest,
-	CodeRestoring:   http.StatusServiceUnavailable,
-	CodeNotReady:    http.StatusServiceUnavailable,
-	CodeInternal:    http.StatusInternalServerError,
-}
-
-// problemOf says what kept rows from being read.
-func (h *handler) problemOf(err error) Problem {
-	if e, ok := errors.AsType[*rows.ElsewhereError](err); ok {
-		p := Problem{Code: CodeElsewhere, Message: err.Error(), Owner: e.Owner}
-		if errors.Is(err, errMoving) { // it passes
-			p.Code = CodeRestoring
-		}
-		if e.Err == nil && e.Owner != "" { // it was not to be asked
-			p.Message = "another instance has the key, at " + e.Owner
-		}
-		return p
-	}
-	s := h.cluster.Here.Health()
-	p := notReady(s)
-	p.Message = err.Error()
-	switch {
-	case errors.Is(err, rows.ErrRestoring):
-		p.Code = CodeRestoring
-	case s.Ready:
-		return Problem{Code: CodeInternal, Message: err.Error()}
-	}
-	return p
-}
-
-// notReady says what an instance does instead of running.
-func notReady(s Health) Problem {
-	p := Problem{Code: CodeNotReady, Message: "the instance is " + s.State, State: s.State, Restore: s.Restore, Waiting: s.Waiting}
-	if p.Restore > 0 {
-		p.Message += fmt.Sprintf(", %d changelog records to go", p.Restore)
-	}
-	if s.Err != "" {
-		p.Message += ": " + s.Err
-	}
-	for _, w := range s.Waiting {
-		p.Message += "; " + w.String()
-	}
-	return p
-}
-
-func writeProblem(w http.ResponseWriter, p Problem) {
-	status := codeStatus[p.Code]
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	if p.Owner != "" {
-		w.Header().Set(ownerHeader, p.Owner)
-	}
-	writeJSON(w, status, p)
-}
-
-// writeJSON writes a whole answer. That it does not arrive is the client's affair.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
-	_ = lines.Encode(v)
 }

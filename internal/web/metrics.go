@@ -27,6 +27,7 @@ func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	WriteMetrics(w, h.cluster.Here.Metrics())
 }
 
+// WriteMetrics writes metrics in Prometheus' text format.
 func WriteMetrics(w io.Writer, metrics []Metric) {
 	var text strings.Builder
 	for _, m := range metrics {

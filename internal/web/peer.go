@@ -53,8 +53,8 @@ func (p peer) row(ctx context.Context, key []byte) (topology.Raw, error) {
 	return p.one(ctx, nil, url.Values{"key": {string(key)}})
 }
 
-// find returns a row from whichever of the peer's partitions it is in. That it no
-// longer has those that are expected is an error.
+// find returns a row from any of the peer's partitions. It is an error if the peer no
+// longer has the expected ones.
 func (p peer) find(ctx context.Context, partitions []int32, key []byte) (topology.Raw, error) {
 	return p.one(ctx, partitions, url.Values{"key": {string(key)}, "anywhere": {"1"}})
 }
@@ -75,8 +75,8 @@ func (p peer) one(ctx context.Context, partitions []int32, q url.Values) (topolo
 	return r, err
 }
 
-// rows yields the peer's rows by key, with a limit the first ones. That it no
-// longer has the partitions is an error.
+// rows yields the peer's rows by key, with a limit the first ones. It is an error if
+// the peer no longer has the partitions.
 func (p peer) rows(ctx context.Context, partitions []int32, from, to []byte, limit int) iter.Seq2[topology.Raw, error] {
 	q := url.Values{"from": {string(from)}}
 	if to != nil {

@@ -34,7 +34,7 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 		})
 		return
 	}
-	var q question
+	var q request
 	var path *string
 	if hasKey {
 		var text string
@@ -42,7 +42,7 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 		path = &text
 	}
 	if err == nil {
-		q, err = h.question(name, r, path)
+		q, err = h.request(name, r, path)
 	}
 	switch {
 	case err != nil:
@@ -59,9 +59,9 @@ func (h *handler) table(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-// answerRow answers with a row's value. It leaves it to others if there is no such
-// row and the key can be that of windows.
-func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q question) (answered bool) {
+// answerRow answers with a row's value. It answers nothing, and returns false, if there
+// is no such row and the key can be that of windows.
+func (h *handler) answerRow(w http.ResponseWriter, r *http.Request, q request) (answered bool) {
 	var raw topology.Raw
 	var err error
 	switch {
@@ -110,7 +110,7 @@ const answerSize = 8 << 20
 // limit and answerSize allow, to another instance all of them, as they lie. What
 // people get is gathered first, so that an error is the answer's status, and where
 // to go on is its header; a peer only stops sending when it has sent enough.
-func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q question) {
+func (h *handler) answerRows(w http.ResponseWriter, r *http.Request, q request) {
 	own := h.cluster.own(q.table)
 	h.cover(w, own)
 	if q.hop {
@@ -179,7 +179,7 @@ func firstOf(rows iter.Seq2[topology.Raw, error], limit int) iter.Seq2[topology.
 
 // answerChanges answers with rows and then changes, until the client goes or the
 // instance stops.
-func (h *handler) answerChanges(w http.ResponseWriter, r *http.Request, q question) {
+func (h *handler) answerChanges(w http.ResponseWriter, r *http.Request, q request) {
 	h.cover(w, h.cluster.own(q.table))
 	if q.local {
 		h.stream(w, r, q, h.cluster.Here.Changes(r.Context(), q.table))
@@ -198,8 +198,8 @@ func (h *handler) cover(w http.ResponseWriter, own []int32) {
 }
 
 // stream answers with rows as they come.
-func (h *handler) stream(w http.ResponseWriter, r *http.Request, q question, rows iter.Seq2[topology.Raw, error]) {
-	answer := newLines(w)
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, q request, rows iter.Seq2[topology.Raw, error]) {
+	answer := newNDJSON(w)
 	defer answer.end()
 	for raw, err := range rows {
 		var line any = wire(raw)

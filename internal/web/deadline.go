@@ -6,8 +6,7 @@ import (
 )
 
 // A timedWriter gives a client some time for each part of an answer, not for the
-// whole of it: one that has stopped to read ends the answer, and holds nothing for
-// longer. A server's own WriteTimeout holds for answers that fit its buffer.
+// whole answer. A client that stops reading ends the answer and frees what it holds. A server's own WriteTimeout holds for answers that fit its buffer.
 type timedWriter struct {
 	http.ResponseWriter
 	control  *http.ResponseController

@@ -18,8 +18,8 @@ const (
 	highestLimit = 10_000 // and one more between instances, to know that there are more
 )
 
-// A question is what a request asks of a table.
-type question struct {
+// A request is what an HTTP request asks of a table.
+type request struct {
 	table    string
 	hop      bool    // from another instance: in bytes, to be answered from here
 	local    bool    // to be answered from here
@@ -31,11 +31,11 @@ type question struct {
 	limit    int     // 0: without
 }
 
-// question reads the query of a request. Path is the key that stands in the path,
+// request reads the query of an HTTP request. Path is the key that stands in the path,
 // nil if none does. What restricts a range restricts it further beside others;
 // what can't go together is refused.
-func (h *handler) question(table string, r *http.Request, path *string) (question, error) {
-	q := question{table: table, hop: r.Header.Get(hopHeader) != "", limit: usualLimit}
+func (h *handler) request(table string, r *http.Request, path *string) (request, error) {
+	q := request{table: table, hop: r.Header.Get(hopHeader) != "", limit: usualLimit}
 	given, err := single(r.URL.RawQuery)
 	if err != nil {
 		return q, err
@@ -47,7 +47,7 @@ func (h *handler) question(table string, r *http.Request, path *string) (questio
 		given["key"] = *path
 	}
 	if q.hop {
-		return h.hopQuestion(q, given)
+		return h.hopRequest(q, given)
 	}
 	if given.has("anywhere") {
 		return q, errors.New("anywhere: it is for instances among themselves")
@@ -75,8 +75,8 @@ func (h *handler) question(table string, r *http.Request, path *string) (questio
 	return q, h.readRange(&q, given)
 }
 
-// hopQuestion reads what another instance asks, whose keys are bytes.
-func (h *handler) hopQuestion(q question, given parameters) (question, error) {
+// hopRequest reads what another instance asks, whose keys are bytes.
+func (h *handler) hopRequest(q request, given parameters) (request, error) {
 	q.local, q.anywhere = true, given.has("anywhere")
 	if name := given.first("prefix", "since", "until", "local"); name != "" {
 		return q, fmt.Errorf("%s: it is not for instances", name)
@@ -99,7 +99,7 @@ func (h *handler) hopQuestion(q question, given parameters) (question, error) {
 // readKey reads a key: of a row, or, in a windowed table, of all its windows. There
 // "customer:1" may be either: it is a row's if there is such a row. What restricts
 // windows makes it that of windows.
-func (h *handler) readKey(q *question, given parameters) error {
+func (h *handler) readKey(q *request, given parameters) error {
 	since, until, err := given.times()
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (h *handler) readKey(q *question, given parameters) error {
 }
 
 // readRange reads what restricts a range; an empty text is no restriction.
-func (h *handler) readRange(q *question, given parameters) error {
+func (h *handler) readRange(q *request, given parameters) error {
 	if text := given["prefix"]; text != "" {
 		from, to, err := h.cluster.Topology.Prefix(q.table, text)
 		if err != nil {
@@ -162,7 +162,7 @@ func (h *handler) readRange(q *question, given parameters) error {
 }
 
 // restrict leaves what is in both ranges.
-func (q *question) restrict(from, to []byte) {
+func (q *request) restrict(from, to []byte) {
 	if bytes.Compare(from, q.from) > 0 {
 		q.from = from
 	}

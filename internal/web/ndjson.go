@@ -10,9 +10,9 @@ import (
 // patience is how long an answer's status waits for its first line.
 const patience = 200 * time.Millisecond
 
-// lines is an answer of one JSON object a line. An error before the first line
+// ndjson is an answer of one JSON object a line. An error before the first line
 // is the answer's status; after patience, or after a line, it is the last line.
-type lines struct {
+type ndjson struct {
 	mu      sync.Mutex // the timer writes too
 	w       http.ResponseWriter
 	json    *json.Encoder
@@ -20,8 +20,8 @@ type lines struct {
 	timer   *time.Timer
 }
 
-func newLines(w http.ResponseWriter) *lines {
-	l := &lines{w: w, json: json.NewEncoder(w)}
+func newNDJSON(w http.ResponseWriter) *ndjson {
+	l := &ndjson{w: w, json: json.NewEncoder(w)}
 	l.json.SetEscapeHTML(false)
 	l.timer = time.AfterFunc(patience, func() {
 		l.mu.Lock()
@@ -35,7 +35,7 @@ func newLines(w http.ResponseWriter) *lines {
 }
 
 // write adds a line. It reports whether the client is still there.
-func (l *lines) write(line any, flush bool) bool {
+func (l *ndjson) write(line any, flush bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.start()
@@ -49,7 +49,7 @@ func (l *lines) write(line any, flush bool) bool {
 }
 
 // fail ends the answer with a problem; last is its line, if it is one.
-func (l *lines) fail(p Problem, last any) {
+func (l *ndjson) fail(p Problem, last any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.started {
@@ -61,14 +61,14 @@ func (l *lines) fail(p Problem, last any) {
 }
 
 // end completes the answer, also one without a line.
-func (l *lines) end() {
+func (l *ndjson) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.timer.Stop()
 	l.start()
 }
 
-func (l *lines) start() {
+func (l *ndjson) start() {
 	if l.started {
 		return
 	}
@@ -77,4 +77,4 @@ func (l *lines) start() {
 	l.w.WriteHeader(http.StatusOK)
 }
 
-func (l *lines) flush() { _ = http.NewResponseController(l.w).Flush() }
+func (l *ndjson) flush() { _ = http.NewResponseController(l.w).Flush() }

@@ -32,7 +32,7 @@ func windowsTopology(t *testing.T) *topology.Topology {
 }
 
 // Every pair of parameters either restricts together or is refused, always alike.
-func TestQuestionPairs(t *testing.T) {
+func TestRequestPairs(t *testing.T) {
 	h, handler := alone(t)
 	for _, key := range []string{"a1", "a2", "b1", "b2", "c1"} {
 		h.Put(t, webtest.Greeters.Name, key, `{"count":1}`)
@@ -91,7 +91,7 @@ func TestQuestionPairs(t *testing.T) {
 	}
 }
 
-func TestQuestionWindows(t *testing.T) {
+func TestRequestWindows(t *testing.T) {
 	topo := windowsTopology(t)
 	h := webtest.New(topo, 0, 1)
 	handler := web.NewHandler(web.Cluster{Here: h, Topology: topo})
