@@ -45,8 +45,16 @@ func (c *cluster) sound(i *instance) {
 	}
 }
 
+// one sees that the instance has had one session.
+func (i *instance) one() {
+	i.t.Helper()
+	if n := i.Status().Counts.Sessions; n != 1 {
+		i.t.Errorf("the instance has joined %d times", n)
+	}
+}
+
 // The broker ends the transaction, and the answer is lost: nobody can know but
-// by asking.
+// by asking, and asking ends no session.
 func TestAnswerOfEndTxnLost(t *testing.T) {
 	c, i := counting(t, 1)
 	for range 4 {
@@ -54,6 +62,7 @@ func TestAnswerOfEndTxnLost(t *testing.T) {
 		c.network.Lose(kmsg.EndTxn, 1)
 		c.until(func() bool { return c.network.Losses() > n })
 	}
+	i.one()
 	c.sound(i)
 }
 
@@ -68,6 +77,7 @@ func TestEndTxnLost(t *testing.T) {
 		})
 		c.until(func() bool { return lost.Load() > n })
 	}
+	i.one()
 	c.sound(i)
 }
 
@@ -82,6 +92,7 @@ func TestAnswersLost(t *testing.T) {
 		c.until(func() bool { return c.network.Losses() > n })
 		c.drained("count-"+counted.Name, journal.Name)
 	}
+	i.one()
 	c.sound(i)
 }
 

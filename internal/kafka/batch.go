@@ -38,14 +38,14 @@ const (
 	batchBytes   = 800 << 10
 	ackTimeout   = 2500 // milliseconds for a leader's followers; less than requestTimeout, to tell one from the other
 
-	// batchCost and recordCost are more than Kafka's format adds to what a batch or
-	// a record carries, headerCost more than it adds to a header.
+	// Kafka's format adds no more than batchCost to a batch, recordCost to a record
+	// and headerCost to a header.
 	batchCost  = 61
 	recordCost = 36
 	headerCost = 10
 )
 
-// recordBytes is at least what a record takes in a batch.
+// recordBytes returns no less than a record takes in a batch.
 func recordBytes(key, value []byte, headers []*sarama.RecordHeader) int {
 	n := recordCost + len(key) + len(value)
 	for _, h := range headers {
@@ -116,7 +116,7 @@ type outgoing struct {
 
 func (p *Producer) outgoing() *outgoing { return &outgoing{p, map[*sarama.Broker]*request{}} }
 
-// add sends what is full.
+// add adds a batch to a request, and sends the request first if it is full.
 func (o *outgoing) add(b batch) {
 	leader, err := o.producer.leader(b.at)
 	if err != nil {
@@ -182,10 +182,10 @@ func (p *Producer) recordBatch(b batch) *sarama.RecordBatch {
 	}
 }
 
-// acknowledge takes a broker's answer to a batch down, or returns why the broker
-// has not taken it. A batch that the broker has already is answered as it was the
-// first time, with its offset: brokers remember the last five of a producer, and
-// no more are sent to a partition before they are answered.
+// acknowledge notes the offset of a batch that a broker has taken, or returns why the
+// broker has not. A broker that gets a batch twice answers with the first offset: it
+// remembers the last five batches of a producer in a partition, and no more than five
+// are in flight.
 func (p *Producer) acknowledge(b batch, resp *sarama.ProduceResponse, err error) error {
 	var block *sarama.ProduceResponseBlock
 	if err == nil {

@@ -42,8 +42,8 @@ func (b *buffer) add(key, value []byte, headers []*sarama.RecordHeader, time int
 	b.bytes += recordBytes(key, value, headers)
 }
 
-// Publish writes a record, sooner or later, but before Flush returns. It copies
-// key and value and keeps the headers.
+// Publish writes a record before Flush returns. It copies key and value and keeps the
+// headers.
 func (p *Producer) Publish(topic string, partition int32, key, value []byte, headers []*sarama.RecordHeader, time int64) {
 	at := place{topic, partition}
 	p.mu.Lock()

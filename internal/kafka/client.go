@@ -12,8 +12,8 @@ type Client struct {
 	dialer *dialer
 }
 
-// Cut closes all connections and lets no more be made: each request that waits for
-// an answer returns with an error.
+// Cut closes all connections and refuses new ones. Requests that wait for an answer
+// return with an error.
 func (c *Client) Cut() { c.dialer.cut() }
 
 // IsCut tells whether the connections were cut.

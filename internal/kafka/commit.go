@@ -9,10 +9,10 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// patience is how long a coordinator may ask to be asked again.
+// patience is how long a coordinator is looked for, or may be busy.
 const patience = 20 * time.Second
 
-// Offsets are the places from which a group goes on, by topic.
+// Offsets are what a group commits, by topic.
 type Offsets map[string][]*sarama.PartitionOffsetMetadata
 
 // AddOffsets waits until the brokers have every record that was pushed, and adds
@@ -76,8 +76,9 @@ func (p *Producer) end(ctx context.Context, commit bool) error {
 	return nil
 }
 
-// endTxn may be repeated, for a coordinator that lost its answer says the same
-// again: a transaction that was committed can be committed, and not be aborted.
+// endTxn is repeated if its answer is lost. A coordinator that has committed the
+// transaction confirms it again; one that has aborted it answers INVALID_TXN_STATE or
+// a newer epoch.
 func (p *Producer) endTxn(ctx context.Context, commit bool) error {
 	_, err := ask(ctx, p.transaction.coordinator(), patience, func(b *sarama.Broker) (any, error) {
 		r, err := b.EndTxn(&sarama.EndTxnRequest{
@@ -116,11 +117,10 @@ func (p *Producer) commit(offsets Offsets, m *sarama.ConsumerGroupMetadata) erro
 	return commitOffsets(p.ctx, p.offsets.coordinator(), patience, req)
 }
 
-// enlist adds partitions to the transaction, with one request, and at first the
-// group. While the coordinator takes that down it confirms to nobody that a
-// partition is of the transaction, and leaders refuse records for it: so all
-// that was sent is answered before, and all that follows is sent after. mu is
-// held.
+// enlist adds partitions to the transaction with one request, and the group with the
+// first. Leaders ask the coordinator whether a partition is in the transaction. While
+// the coordinator adds others it does not confirm that, and leaders refuse the
+// records: so enlist waits for all answers first. mu is held.
 func (p *Producer) enlist(places ...place) error {
 	fresh := map[string][]int32{}
 	for _, at := range places {
@@ -182,8 +182,8 @@ func (p *Producer) addGroup() error {
 	return nil
 }
 
-// initProducer starts a producer after a holder of a transactional id, after any
-// if none is named, and returns the new holder.
+// initProducer starts a producer with the id of a holder and fences that holder, or
+// any holder if no producer is named. It returns the new one.
 func initProducer(ctx context.Context, client sarama.Client, c coordinator, h Holder, timeout time.Duration) (Holder, error) {
 	start := func(b *sarama.Broker) (Holder, error) {
 		req := &sarama.InitProducerIDRequest{Version: 4, TransactionTimeout: timeout, ProducerID: h.Producer, ProducerEpoch: h.Epoch}

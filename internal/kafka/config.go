@@ -20,8 +20,8 @@ func (c Config) Connect(ctx context.Context) (*Client, error) {
 	return connect(ctx, c.Brokers, c.settings())
 }
 
-// requestTimeout is how long a producer's broker may take to answer. It is short:
-// what is repeated after it is neither lost nor doubled.
+// requestTimeout is how long a producer waits for an answer. It is short, since a
+// request that is repeated is neither lost nor doubled.
 const requestTimeout = 3 * time.Second
 
 // connectProducer returns a client for a producer.
@@ -83,15 +83,15 @@ func (c Config) memberSettings(m Membership) *sarama.Config {
 	s.Consumer.Group.Session.Timeout = m.SessionTimeout
 	s.Consumer.Group.Heartbeat.Interval = m.Heartbeat
 	s.Consumer.Group.Rebalance.Timeout = m.RebalanceTimeout
-	// Members that start together disturb each other's joins, and everybody's
-	// commits wait meanwhile: sarama's pause of 2s, up to four times, is a stall.
+	// Members that start together disturb each other's joins, and all commits wait
+	// meanwhile. sarama's default, 2s up to four times, would be a stall.
 	s.Consumer.Group.Rebalance.Retry.Backoff, s.Consumer.Group.Rebalance.Retry.Max = 50*time.Millisecond, 100
 	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{m.Strategy}
 	return s
 }
 
-// noMetrics is a registry that keeps nothing. sarama's own metrics cost more
-// CPU than the rest of a record's way, and nobody can see them here.
+// noMetrics is a registry that keeps nothing. sarama's metrics cost more CPU than all
+// else that is done with a record, and nobody reads them.
 type noMetrics struct{}
 
 func (noMetrics) Each(func(string, any))            {}

@@ -13,10 +13,10 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// sarama's calls take no context, and a broker that accepts a connection and
-// never answers holds them up for minutes. So every connection to Kafka is made by
-// a dialer of ours: when it is cut, its connections are closed and no more are
-// made, and each call that waits for one of them returns with an error.
+// sarama's calls take no context, and a broker that accepts a connection and never
+// answers can hold them up for minutes. So a dialer makes all connections of a client:
+// when it is cut, it closes them and makes no more, and each call that waits for one of
+// them returns with an error.
 
 // A dialer makes the connections of one client. It is safe for concurrent use.
 type dialer struct {
@@ -116,9 +116,8 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// Call returns what f returns, or ctx's error as soon as ctx is done. f is then
-// left to itself: its requests end with their client, at the end of Run at the
-// latest.
+// Call returns what f returns, or ctx's error as soon as ctx is done. f then goes on in
+// a goroutine that ends when its client is closed: it must not write what others read.
 func Call[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
 		value T

@@ -42,11 +42,10 @@ func ParseHolder(text string) Holder {
 // Holder is who the producer is.
 func (p *Producer) Holder() Holder { return Holder{p.id, p.pid, p.epoch} }
 
-// Fence aborts what a holder left open, and refuses everything that it still
-// tries. If its id has a newer producer already, nothing is left to do: the newer
-// one's start did the same. But a broker looks at the epoch only while no
-// transaction of the id is open, so that the caller must know that the newer one,
-// if there is one, is not at work.
+// Fence aborts what a holder left open; brokers refuse what the holder still sends. If
+// its id has a newer producer, nothing is left to do: the newer one fenced it. But a
+// broker looks at the epoch only while no transaction of the id is open: the caller has
+// to know that no newer producer is at work.
 func Fence(ctx context.Context, client sarama.Client, h Holder, timeout time.Duration) error {
 	_, err := initProducer(ctx, client, ofTransaction(client, h.ID), h, timeout)
 	for _, over := range []error{nil, sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrInvalidProducerIDMapping} {

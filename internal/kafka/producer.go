@@ -1,11 +1,14 @@
-// Package kafka speaks Kafka's transaction protocol: records consumed and
-// records produced become one transaction.
+// Package kafka sends every request to Kafka: it produces in transactions, reads logs,
+// and asks about groups, offsets and topics.
 //
-// It uses sarama's requests and not its AsyncProducer, which costs several
-// channel operations a record, waits for a flush timer before each commit and
-// sleeps after it. Nothing is retried but what the broker asks to be: any other
-// error ends the Producer, and its successor's InitProducerId decides what
-// becomes of the open transaction.
+// Producer uses sarama's requests and not its AsyncProducer, which costs several
+// channel operations a record, waits for a flush timer before each commit and sleeps
+// after it. What a broker does not take because another one leads or coordinates is
+// sent again within the transaction. Any other error ends the Producer, and its
+// successor's InitProducerId decides what becomes of the open transaction.
+//
+// sarama's calls take no context: [Call] gives them one, and a [Client] closes the
+// connections of those that were left.
 package kafka
 
 import (
@@ -21,11 +24,12 @@ import (
 )
 
 // A Producer writes one transaction after the other. Send, Publish, Begin and
-// Push may be called by several goroutines at once, the others by one while none
-// of those runs. After the first error it does nothing any more.
+// Push may be called by several goroutines at once. Of the others, but for Close, one
+// runs at a time, and none of those meanwhile. After the first error the Producer does
+// nothing more.
 //
-// Its client is its own, and so are its connections: no request of anybody else
-// waits for them, and Close cuts them.
+// It has a client and connections of its own: other requests do not wait for its
+// answers, and Close cuts them. mu is locked before acks.
 type Producer struct {
 	// MaxMessageBytes returns the topic's setting of that name, 0 if it is not known.
 	// Batches are made to fit; what is refused all the same is split. It may be set
@@ -209,9 +213,9 @@ func (p *Producer) Abort() error {
 // readers only, as its successor does so in any case.
 const courtesy = 500 * time.Millisecond
 
-// Close ends the requests that are under way, and waits for no answer. What is open
-// is aborted in a goroutine of the producer's, which ends soon, and cuts the
-// connections then.
+// Close ends the requests that are under way, and waits for no answer. It starts a
+// goroutine that aborts the open transaction, within half a second, and then cuts the
+// connections.
 func (p *Producer) Close() {
 	p.closed.Do(func() {
 		p.fail(fmt.Errorf("the producer is closed: %w", net.ErrClosed))

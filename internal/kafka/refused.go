@@ -19,8 +19,8 @@ func (e *ProduceError) Error() string {
 }
 func (e *ProduceError) Unwrap() error { return e.Err }
 
-// A RefusedError names the one record that a broker does not take, and never will
-// while the topic is as it is.
+// A RefusedError names a record that a broker will not take while the topic has its
+// settings.
 type RefusedError struct {
 	Topic      string
 	Partition  int32

@@ -11,8 +11,8 @@ import (
 // Topics are those of a Kafka cluster.
 type Topics struct{ Client sarama.Client }
 
-// Know tells whether a topic is in the client's metadata. Partitions would look for
-// a missing one four times, and take most of a second for it.
+// Know tells whether a topic is in the client's metadata. For a missing one Partitions
+// would retry for most of a second.
 func (t Topics) Know(topic string) bool {
 	topics, err := t.Client.Topics()
 	return err == nil && slices.Contains(topics, topic)
