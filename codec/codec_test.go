@@ -99,7 +99,7 @@ func ExampleOptional() {
 	values := codec.Optional[int32]{Of: codec.Int32{}}
 	count := int32(258)
 	data, _ := values.Encode(&count)
-	fmt.Println(data)
+	fmt.Printf("%v\n", data)
 
 	none, _ := values.Decode(nil) // a tombstone
 	fmt.Println(none)
