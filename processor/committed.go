@@ -16,7 +16,6 @@ type committed struct {
 	offset    int64 // -1 if nothing is
 	epoch     int32
 	marks     marks // of the partition's leader
-
 }
 
 // committedOffsets returns what a group has committed of partitions, by topic. If
