@@ -11,7 +11,7 @@ fetch() { # the jars, once, unless KAFKA_HOME has them
   [ -n "${KAFKA_HOME:-}" ] || [ -e "$libs/.complete" ] && return
   command -v mvn >/dev/null || { echo "mvn is not found: install Maven, or set KAFKA_HOME to an unpacked Kafka $version" >&2; exit 1; }
   echo "fetching Kafka $version with Maven, once" >&2
-  mvn -q -B -Dstyle.color=never -f "$scripts/pom.xml" -Dkafka.version="$version" dependency:copy-dependencies -DoutputDirectory="$libs" >&2
+  mvn -q -B -f "$scripts/pom.xml" -Dkafka.version="$version" dependency:copy-dependencies -DoutputDirectory="$libs" >&2
   touch "$libs/.complete"
 }
 
@@ -35,7 +35,7 @@ launch() { # DIR HEAP; the settings are in DIR/server.properties
 await() { # DIR: until the broker has started
   for _ in $(seq 240); do
     running "$1" || break
-    grep -q "Kafka Server started" "$1/log" && return
+    grep -qs "Kafka Server started" "$1/log" && return
     sleep 0.25
   done
   tail -20 "$1/log" >&2
