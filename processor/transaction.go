@@ -168,6 +168,7 @@ func (x *transactions) announce() {
 		}
 	}
 	x.gate.Unlock()
+	defer x.waiting()()
 	x.producer.Begin(partitions)
 }
 
@@ -186,8 +187,7 @@ func (x *transactions) commit() {
 		return
 	}
 	began := time.Now()
-	x.waits.Expect(x.what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
-	defer x.waits.Clear(x.what, "")
+	defer x.waiting()()
 
 	// 1. What runs has finished, and new records wait at the gate. The last rows
 	// are on their way to the changelog.
@@ -228,6 +228,12 @@ func (x *transactions) commit() {
 	// 5. The next transaction has begun; the caller opens the gate.
 	x.counts.commits.Add(1)
 	x.counts.commitTime.Add(int64(time.Since(began)))
+}
+
+// waiting says that Kafka is waited for, until done is called.
+func (x *transactions) waiting() (done func()) {
+	x.waits.Expect(x.what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
+	return func() { x.waits.Clear(x.what, "") }
 }
 
 // step tells tests that a step of the commit is over.
