@@ -96,11 +96,9 @@ func (x *transactions) run() {
 		due, wait := x.due()
 		switch {
 		case due:
-			x.gate.Lock()
-			x.commit()
-			x.gate.Unlock()
-			x.settled.Ring()
-			announced = false
+			if x.settle() {
+				announced = false
+			}
 		case wait > 0:
 			if !announced {
 				x.announce()
@@ -109,6 +107,19 @@ func (x *transactions) run() {
 			tick.Reset(wait)
 		}
 	}
+}
+
+// settle commits if it is due, and tells whether it was: a rebalance may have begun
+// before the gate was closed.
+func (x *transactions) settle() bool {
+	x.gate.Lock()
+	defer x.gate.Unlock()
+	due, _ := x.due()
+	if due {
+		x.commit()
+		x.settled.Ring()
+	}
+	return due
 }
 
 // wake says that there may be a reason to commit.
