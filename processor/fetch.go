@@ -26,7 +26,7 @@ func (groupClient) GetOffset(_ string, _ int32, at int64) (int64, error) {
 // startFetching begins to fetch the session's inputs, with a client of their own. It
 // goes on until stop is called, which waits for no broker.
 func (s *session) startFetching(ctx context.Context) (stop func(), err error) {
-	client, err := s.processor.kafka().Connect(ctx)
+	client, err := s.processor.kafka().ConnectFetcher(ctx)
 	if err != nil {
 		return nil, err
 	}

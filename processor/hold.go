@@ -3,28 +3,37 @@ package processor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemark-dev/tidemark/internal/kafka"
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// holds keep the tasks of some partitions from processing: those whose changelog
-// the brokers do not take records for. A session has one transaction for all of
-// its tasks, which one such task would have aborted again and again. It is tried
-// again after a pause that doubles, and serves its table meanwhile. Holds are
-// safe for concurrent use.
+// holds keep tasks from processing which write to partitions that the brokers do not
+// take records for. A session has one transaction for all of its tasks, which one such
+// task would have aborted again and again. It is tried again after a pause that
+// doubles, and serves its table meanwhile. Holds are safe for concurrent use.
 type holds struct {
-	mu sync.Mutex
-	of map[int32]hold // by partition
+	any atomic.Bool // of is not empty
+	mu  sync.Mutex
+	of  map[place]*hold
+}
+
+// A place is a partition that is written to.
+type place struct {
+	topic     string
+	partition int32
 }
 
 type hold struct {
 	until time.Time
 	pause time.Duration
 	cause error
+	tasks map[int32]bool // known to write there
 }
 
 const (
@@ -32,35 +41,85 @@ const (
 	lastHold  = 15 * time.Second
 )
 
-// take holds the partition that an error is about, and tells whether there is one:
-// whose changelog could not be written for now.
+// A heldError means that a task was about to write to a place that is held.
+type heldError struct {
+	place place
+	task  int32
+}
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("task %d writes to %s/%d, which takes no records for now", e.task, e.place.topic, e.place.partition)
+}
+
+// take holds the place that an error is about, and tells whether there is one: which
+// could not be written for now, or to which another task writes than those known.
 func (h *holds) take(g *topology.Group, err error) bool {
-	e, ok := errors.AsType[*kafka.ProduceError](err)
-	if !ok || !passes(err) || !slices.ContainsFunc(g.Stores, func(s topology.StateStore) bool { return s.Changelog == e.Topic }) {
-		return false
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.of == nil {
-		h.of = map[int32]hold{}
+	if e, ok := errors.AsType[*heldError](err); ok {
+		if held := h.of[e.place]; held != nil {
+			held.tasks[e.task] = true
+		}
+		return true
 	}
-	pause := min(max(2*h.of[e.Partition].pause, firstHold), lastHold)
-	h.of[e.Partition] = hold{time.Now().Add(pause), pause, cured(err)}
+	e, ok := errors.AsType[*kafka.ProduceError](err)
+	if !ok || !passes(err) {
+		return false
+	}
+	at := place{e.Topic, e.Partition}
+	held := h.of[at]
+	if held == nil {
+		held = &hold{tasks: map[int32]bool{}}
+		if slices.ContainsFunc(g.Stores, func(s topology.StateStore) bool { return s.Changelog == e.Topic }) {
+			held.tasks[e.Partition] = true
+		}
+	}
+	held.pause = min(max(2*held.pause, firstHold), lastHold)
+	held.until, held.cause = time.Now().Add(held.pause), cured(err)
+	if h.of == nil {
+		h.of = map[place]*hold{}
+	}
+	h.of[at] = held
+	h.any.Store(true)
 	return true
 }
 
-func (h *holds) get(partition int32) (hold, bool) {
+// check returns an error if a place is held, to which a task is about to write. It
+// costs next to nothing if nothing is held.
+func (h *holds) check(task int32, topic string, partition int32) error {
+	if !h.any.Load() {
+		return nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	held, ok := h.of[partition]
-	return held, ok
+	at := place{topic, partition}
+	if held := h.of[at]; held != nil && time.Now().Before(held.until) {
+		return &heldError{at, task}
+	}
+	return nil
 }
 
-// release forgets a partition, which has been committed.
-func (h *holds) release(partition int32) {
+// get returns the longest hold of a task.
+func (h *holds) get(task int32) (longest hold, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.of, partition)
+	for _, held := range h.of {
+		if held.tasks[task] && held.until.After(longest.until) {
+			longest, ok = *held, true
+		}
+	}
+	return longest, ok
+}
+
+// release forgets the places that a task is held for, since it has committed.
+func (h *holds) release(task int32) {
+	if !h.any.Load() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.of, func(_ place, held *hold) bool { return held.tasks[task] && time.Now().After(held.until) })
+	h.any.Store(len(h.of) > 0)
 }
 
 // awaitHold returns when the task may process: its partition is not held, or not
@@ -70,9 +129,9 @@ func (t *task) awaitHold() {
 	if !ok || time.Now().After(held.until) {
 		return
 	}
-	what, place := "changelogs to take records", fmt.Sprintf("%s/%d", t.group.Name, t.partition)
-	t.processor.waits.Set(what, place, held.cause)
-	defer t.processor.waits.Clear(what, place)
+	what, at := "topics to take records", fmt.Sprintf("%s/%d", t.group.Name, t.partition)
+	t.processor.waits.Set(what, at, held.cause)
+	defer t.processor.waits.Clear(what, at)
 	over := time.NewTimer(time.Until(held.until))
 	defer over.Stop()
 	select {

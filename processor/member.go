@@ -200,7 +200,7 @@ func (m *member) consume(ctx context.Context, s *session) error {
 	defer stopFetching()
 	client, err := m.processor.kafka().ConnectMember(ctx, kafka.Membership{
 		Instance: m.processor.instance, SessionTimeout: m.processor.config.SessionTimeout, Heartbeat: heartbeat,
-		RebalanceTimeout: transactionTimeout, Strategy: m.balance,
+		RebalanceTimeout: transactionTimeout, Strategy: m.balance, Joining: m.balance.joining.Load,
 	})
 	if err != nil {
 		if ctx.Err() != nil {

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
-
-	"github.com/IBM/sarama"
 )
 
 // A pump hands the task's work to goka, one callback for each turn: a batch of
@@ -15,35 +12,25 @@ import (
 // task's inputs are used by one goroutine at a time.
 type pump struct {
 	task    *task
-	ctx     context.Context // ends with the task, its claims, or by stop
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	out     chan *sarama.ConsumerMessage // closed when ctx ends
-	timer   *time.Timer                  // when Advance is due; stopped if it never is
-	awaited map[string]bool              // inputs of which it is said that others wait for them
+	ctx     context.Context // ends with the task, or its claims
+	turn    func(f func()) bool
+	timer   *time.Timer     // when Advance is due; stopped if it never is
+	awaited map[string]bool // inputs of which it is said that others wait for them
 }
 
 const batchSize = 256 // records of a turn
 
-// startPump starts the pump of an open task. stop ends it.
-func startPump(t *task) *pump {
-	p := &pump{task: t, out: make(chan *sarama.ConsumerMessage), timer: time.NewTimer(time.Hour), awaited: map[string]bool{}}
-	p.ctx, p.cancel = context.WithCancel(t.claimed)
+// pumpTurns works until ctx is done, or sarama ends a claim of the task.
+func pumpTurns(ctx context.Context, t *task, turn func(f func()) bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.claimed, cancel)()
+	p := &pump{task: t, ctx: ctx, turn: turn, timer: time.NewTimer(time.Hour), awaited: map[string]bool{}}
 	p.timer.Stop()
-	p.running.Go(func() {
-		defer close(p.out)
-		defer p.timer.Stop()
-		defer p.say(true)
-		p.schedule()
-		p.run()
-	})
-	return p
-}
-
-// stop returns when the pump has ended.
-func (p *pump) stop() {
-	p.cancel()
-	p.running.Wait()
+	defer p.timer.Stop()
+	defer p.say(true)
+	p.schedule()
+	p.run()
 }
 
 // run hands over what can be taken, and waits when nothing can.
@@ -108,28 +95,6 @@ func (p *pump) say(ready bool) {
 		}
 	}
 	p.awaited = late
-}
-
-// turn has goka call f back, and returns when f has. It returns false if the task is
-// over.
-func (p *pump) turn(f func()) bool {
-	done := make(chan struct{})
-	select {
-	case p.task.turns <- func() { defer close(done); f() }:
-	case <-p.ctx.Done():
-		return false
-	}
-	select {
-	case p.out <- &sarama.ConsumerMessage{Topic: p.task.stream(), Partition: p.task.partition, Value: []byte{1}}: // with a value, or it would be left out
-	case <-p.ctx.Done():
-		return false
-	}
-	select {
-	case <-done:
-		return p.ctx.Err() == nil
-	case <-p.ctx.Done():
-		return false
-	}
 }
 
 // advance runs the timers that are due.

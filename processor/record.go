@@ -190,6 +190,9 @@ func (t *task) publish(r *topology.Output) error {
 	if err != nil {
 		return err
 	}
+	if err := t.member.holds.check(t.partition, r.Topic, partition); err != nil {
+		return err
+	}
 	publish(t.session.producer, partition, &r.Raw)
 	t.processor.counts.published.Add(1)
 	return nil

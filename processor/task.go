@@ -37,16 +37,13 @@ type task struct {
 	stores    []*kept       // as in the group
 	legacy    legacy
 	core      *topology.Task // nil while the stores are not open
-	opening   error          // why they could not be opened
 	renewed   []string       // topics whose limits were asked for since the last call that was not refused by them
-	turns     chan func()    // what goka's next callbacks do
 	merge     *inputs.Merge
 
 	ctx     context.Context // ends when the partition is revoked, or with the session
 	revoke  context.CancelFunc
 	claimed context.Context // ends with ctx, or when sarama ends a claim
 	unclaim context.CancelFunc
-	stop    context.CancelFunc // ends goka's Run
 
 	phase  atomic.Int32
 	idle   atomic.Bool  // there is nothing to process, here or on its way
@@ -74,7 +71,7 @@ func newTask(s *session, partition int32) *task {
 	t := &task{
 		processor: s.processor, member: s.member, session: s, transactions: s.transactions, group: s.group, log: s.log,
 		partition: partition, gathered: make(chan struct{}), ended: make(chan struct{}),
-		turns: make(chan func(), 1), arrived: make(chan struct{}, 1),
+		arrived: make(chan struct{}, 1),
 	}
 	t.ctx, t.revoke = context.WithCancel(s.ctx)
 	t.claimed, t.unclaim = context.WithCancel(t.ctx)

@@ -22,8 +22,8 @@ func TestToldInFormerLife(t *testing.T) {
 		"garbage":          {`{`, true},
 	} {
 		s := &session{
-			member:   &member{processor: &Processor{}, group: &topology.Group{}, log: slog.New(slog.DiscardHandler)},
-			producer: &kafka.Producer{},
+			member:   &member{processor: &Processor{}, group: &topology.Group{}},
+			producer: &kafka.Producer{}, log: slog.New(slog.DiscardHandler),
 		}
 		s.ctx, s.cancel = context.WithCancelCause(t.Context())
 		s.told([]byte(c.data))

@@ -96,11 +96,9 @@ func (x *transactions) run() {
 		due, wait := x.due()
 		switch {
 		case due:
-			x.gate.Lock()
-			x.commit()
-			x.gate.Unlock()
-			x.settled.Ring()
-			announced = false
+			if x.settle() {
+				announced = false
+			}
 		case wait > 0:
 			if !announced {
 				x.announce()
@@ -109,6 +107,19 @@ func (x *transactions) run() {
 			tick.Reset(wait)
 		}
 	}
+}
+
+// settle commits if it is due, and tells whether it was: a rebalance may have begun
+// before the gate was closed.
+func (x *transactions) settle() bool {
+	x.gate.Lock()
+	defer x.gate.Unlock()
+	due, _ := x.due()
+	if due {
+		x.commit()
+		x.settled.Ring()
+	}
+	return due
 }
 
 // wake says that there may be a reason to commit.
@@ -168,6 +179,7 @@ func (x *transactions) announce() {
 		}
 	}
 	x.gate.Unlock()
+	defer x.waiting()()
 	x.producer.Begin(partitions)
 }
 
@@ -186,8 +198,7 @@ func (x *transactions) commit() {
 		return
 	}
 	began := time.Now()
-	x.waits.Expect(x.what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
-	defer x.waits.Clear(x.what, "")
+	defer x.waiting()()
 
 	// 1. What runs has finished, and new records wait at the gate. The last rows
 	// are on their way to the changelog.
@@ -228,6 +239,12 @@ func (x *transactions) commit() {
 	// 5. The next transaction has begun; the caller opens the gate.
 	x.counts.commits.Add(1)
 	x.counts.commitTime.Add(int64(time.Since(began)))
+}
+
+// waiting says that Kafka is waited for, until done is called.
+func (x *transactions) waiting() (done func()) {
+	x.waits.Expect(x.what, "", "is a broker down, or are fewer replicas in sync than min.insync.replicas says, of the topics, __transaction_state or __consumer_offsets?")
+	return func() { x.waits.Clear(x.what, "") }
 }
 
 // step tells tests that a step of the commit is over.

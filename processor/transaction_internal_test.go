@@ -202,6 +202,26 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// A rebalance that begins between the decision and the closing of the gate holds up the
+// commit: the broker would refuse it.
+func TestRebalanceBeforeTheGate(t *testing.T) {
+	e := &environment{}
+	e.tasks = []part{&fakePart{environment: e, name: "a", phase: running, touched: true}}
+	x := e.transactions(t.Context())
+	x.grow(10)
+	if now, _ := x.due(); !now {
+		t.Fatal("no commit is due")
+	}
+	x.rejoining.Store(true)
+	if x.settle() || len(e.calls) > 0 {
+		t.Errorf("it has done %q", e.calls)
+	}
+	x.rejoining.Store(false)
+	if !x.settle() || e.calls[len(e.calls)-1] != "step 4" {
+		t.Errorf("it has done %q", e.calls)
+	}
+}
+
 // The owner sleeps until it is woken, announces what is open, and commits when nothing
 // more is to be processed.
 func TestOwnerCommitsWhenWoken(t *testing.T) {

@@ -26,9 +26,11 @@ func (c *Client) Close() error {
 }
 
 // connect returns a client for settings, which it changes. It gives up when ctx is
-// done, even if a broker does not answer.
-func connect(ctx context.Context, brokers []string, cfg *sarama.Config) (*Client, error) {
+// done, even if a broker does not answer. While hurry says so, answers are due within
+// requestTimeout; it may be nil.
+func connect(ctx context.Context, brokers []string, cfg *sarama.Config, hurry func() bool) (*Client, error) {
 	d := newDialer(cfg)
+	d.hurry = hurry
 	defer context.AfterFunc(ctx, d.cut)()
 	c, err := sarama.NewClient(brokers, cfg)
 	if ctx.Err() != nil {

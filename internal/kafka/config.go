@@ -17,11 +17,21 @@ type Config struct {
 
 // Connect returns a client. It gives up when ctx is done.
 func (c Config) Connect(ctx context.Context) (*Client, error) {
-	return connect(ctx, c.Brokers, c.settings())
+	return connect(ctx, c.Brokers, c.settings(), nil)
 }
 
-// requestTimeout is how long a producer waits for an answer. It is short, since a
-// request that is repeated is neither lost nor doubled.
+// ConnectFetcher returns a client for requests that wait for records, or for a disk: a
+// broker that is given up too early is asked the same again.
+func (c Config) ConnectFetcher(ctx context.Context) (*Client, error) {
+	s := c.settings()
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, fetchTimeout)
+	return connect(ctx, c.Brokers, s, nil)
+}
+
+const fetchTimeout = 30 * time.Second
+
+// requestTimeout is how long a producer waits for an answer, and a member for that to a
+// heartbeat. It is short, since a request that is repeated is neither lost nor doubled.
 const requestTimeout = 3 * time.Second
 
 // connectProducer returns a client for a producer.
@@ -31,7 +41,7 @@ func (c Config) connectProducer(ctx context.Context) (*Client, error) {
 		*t = min(*t, requestTimeout)
 	}
 	s.Metadata.Retry.Max, s.Metadata.Retry.Backoff = 1, movedPause // whoever asks repeats it
-	return connect(ctx, c.Brokers, s)
+	return connect(ctx, c.Brokers, s, nil)
 }
 
 // settings are what all clients have: the program's, and over them what
@@ -63,11 +73,12 @@ type Membership struct {
 	Heartbeat        time.Duration
 	RebalanceTimeout time.Duration
 	Strategy         sarama.BalanceStrategy
+	Joining          func() bool // whether a JoinGroup or SyncGroup is under way, which wait for all members
 }
 
 // ConnectMember returns a client for a consumer group. It gives up when ctx is done.
 func (c Config) ConnectMember(ctx context.Context, m Membership) (*Client, error) {
-	return connect(ctx, c.Brokers, c.memberSettings(m))
+	return connect(ctx, c.Brokers, c.memberSettings(m), func() bool { return !m.Joining() })
 }
 
 func (c Config) memberSettings(m Membership) *sarama.Config {

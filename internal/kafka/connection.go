@@ -20,7 +20,8 @@ import (
 
 // A dialer makes the connections of one client. It is safe for concurrent use.
 type dialer struct {
-	dial func(network, address string) (net.Conn, error)
+	dial  func(network, address string) (net.Conn, error)
+	hurry func() bool // answers are due within requestTimeout; nil for never
 
 	mu    sync.Mutex
 	over  context.Context // done once it is cut
@@ -107,6 +108,17 @@ func (c *connection) Read(b []byte) (int, error) {
 		err = fmt.Errorf("broker %s closed the connection: %w", c.broker, io.EOF)
 	}
 	return n, err
+}
+
+// SetReadDeadline says when an answer is due. sarama has one time-out for all requests
+// of a client, which is long if one of them is.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	if c.d.hurry != nil && c.d.hurry() {
+		if soon := time.Now().Add(requestTimeout); soon.Before(t) {
+			t = soon
+		}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *connection) Close() error {

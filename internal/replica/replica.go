@@ -3,7 +3,6 @@ package replica
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -18,9 +17,6 @@ import (
 	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
 )
-
-// ErrRestoring means that a key's partition is not ready: ask again later.
-var ErrRestoring = errors.New("restoring")
 
 // A Log is one partition of the topic, as kafka.Log reads it.
 type Log interface {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tidemark-dev/tidemark/internal/replica"
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/internal/waiting"
 	"github.com/tidemark-dev/tidemark/topology"
@@ -168,7 +169,7 @@ func (x *trial) want(got []string, want ...string) {
 
 func TestReplicaIsRestoredAndRead(t *testing.T) {
 	x := newTrial(t, 3, newTopic(map[int32][]string{3: {"a=1", "b=2", "a=3", "c=4", "c"}}))
-	if _, err := x.replica.Row([]byte("a")); !errors.Is(err, replica.ErrRestoring) || err.Error() != "restoring: partition 3 is being opened" {
+	if _, err := x.replica.Row([]byte("a")); !errors.Is(err, rows.ErrRestoring) || err.Error() != "restoring: partition 3 is being opened" {
 		t.Errorf("before it is open: %v", err)
 	}
 	x.opened(home, replica.Span{End: 5})
@@ -422,7 +423,7 @@ func TestReplicaIsClosedUnderAReader(t *testing.T) {
 		}
 	}
 	snap.Release()
-	if _, err := x.replica.Snapshot(); !errors.Is(err, replica.ErrRestoring) {
+	if _, err := x.replica.Snapshot(); !errors.Is(err, rows.ErrRestoring) {
 		t.Errorf("closed: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/tidemark-dev/tidemark/internal/rows"
 	"github.com/tidemark-dev/tidemark/internal/store"
 	"github.com/tidemark-dev/tidemark/topology"
 )
@@ -195,7 +196,7 @@ func (r *Replica) reason(err error) error {
 	case errors.Is(err, store.ErrClosed):
 		return r.restoring()
 	case errors.Is(err, store.ErrDamaged):
-		return fmt.Errorf("%w: %s: %w", ErrRestoring, r, err)
+		return fmt.Errorf("%w: %s: %w", rows.ErrRestoring, r, err)
 	}
 	return fmt.Errorf("%s: %w", r, err)
 }
@@ -217,11 +218,11 @@ func (r *Replica) restoring() error {
 	failure, left := r.Failure(), r.left.Load()
 	switch {
 	case failure != nil:
-		return fmt.Errorf("%w: %s: %w", ErrRestoring, r.what(), failure)
+		return fmt.Errorf("%w: %s: %w", rows.ErrRestoring, r.what(), failure)
 	case left > 0:
-		return fmt.Errorf("%w: %s has %d %s to read", ErrRestoring, r.what(), left, records)
+		return fmt.Errorf("%w: %s has %d %s to read", rows.ErrRestoring, r.what(), left, records)
 	}
-	return fmt.Errorf("%w: %s is being opened", ErrRestoring, r.what())
+	return fmt.Errorf("%w: %s is being opened", rows.ErrRestoring, r.what())
 }
 
 // gone says why a replica that was served is not any more.
@@ -229,5 +230,5 @@ func (r *Replica) gone() error {
 	if r.all() {
 		return r.restoring()
 	}
-	return fmt.Errorf("%w: %s has gone elsewhere", ErrRestoring, r.what())
+	return fmt.Errorf("%w: %s has gone elsewhere", rows.ErrRestoring, r.what())
 }
