@@ -24,8 +24,7 @@ func newFollower(k *kept, answered *atomic.Bool, sink topology.Sink) *follow.Fol
 
 // follow starts the task's followers, before its first record.
 func (t *task) follow() {
-	owner := topology.Owner{Application: t.processor.topology.Application(), Cluster: t.member. // known by now
-													processor.clusterID()}
+	owner := topology.Owner{Application: t.processor.topology.Application(), Cluster: t.member.processor.clusterID()} // known by now
 	for _, k := range t.stores {
 		for _, f := range k.followers {
 			f.Start(t.session.ctx, owner, k.replica.Source(), k.store.Position())

@@ -120,13 +120,11 @@ func (t *task) serve() {
 		k.serve()
 	}
 	t.phase.CompareAndSwap(claiming, running)
-	t.member.
-
-		// begin has the inputs fetched, and marks the partition as ours before its first
-		// record is processed.
-		processor.update()
+	t.member.processor.update()
 }
 
+// begin has the inputs fetched, and marks the partition as ours before its first
+// record is processed.
 func (t *task) begin() error {
 	for _, in := range t.inputs {
 		from, err := t.startOf(in)
