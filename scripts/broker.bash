@@ -11,7 +11,9 @@ fetch() { # the jars, once, unless KAFKA_HOME has them
   [ -n "${KAFKA_HOME:-}" ] || [ -e "$libs/.complete" ] && return
   command -v mvn >/dev/null || { echo "mvn is not found: install Maven, or set KAFKA_HOME to an unpacked Kafka $version" >&2; exit 1; }
   echo "fetching Kafka $version with Maven, once" >&2
-  mvn -q -B -f "$scripts/pom.xml" -Dkafka.version="$version" dependency:copy-dependencies -DoutputDirectory="$libs" >&2
+  local said
+  said=$(mvn -q -B -f "$scripts/pom.xml" -Dkafka.version="$version" dependency:copy-dependencies -DoutputDirectory="$libs" 2>&1) ||
+    { echo "$said" >&2; exit 1; }
   touch "$libs/.complete"
 }
 
