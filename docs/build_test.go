@@ -10,7 +10,7 @@ import (
 func TestShownTopologiesBuild(t *testing.T) {
 	for name, declare := range map[string]func(*topology.Builder){
 		"stateless": stateless, "fallible": fallible, "tables": tables, "aggregates": aggregates,
-		"aggregatesOfTables": aggregatesOfTables, "windows": windows, "joins": joins, "process": process, "gokaJoins": gokaJoins, "readme": readme,
+		"aggregatesOfTables": aggregatesOfTables, "windows": windows, "joins": joins, "process": process, "gokaJoins": gokaJoins, "operators": operators,
 	} {
 		b := topology.NewBuilder("shown")
 		declare(b)

@@ -19,7 +19,7 @@ func TestShownCodeIsCompiled(t *testing.T) {
 	if len(documents) == 0 {
 		t.Fatal("no documents")
 	}
-	for _, file := range append(documents, "redis.md", "../README.md") {
+	for _, file := range append(documents, "operators.md", "redis.md", "../README.md") {
 		blocks := strings.Split(read(t, file), "```go\n")[1:]
 		if len(blocks) == 0 {
 			t.Errorf("%s shows no code", file)

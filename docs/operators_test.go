@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark-dev/tidemark/topology"
 )
 
-// What README.md shows beside cmd/hello.
+// What operators.md shows.
 
 var (
 	ordersByCustomer = topology.Topic[string, Order]{Name: "orders-by-customer"}
@@ -28,7 +28,7 @@ func write(_ string, o Order, c *Customer) string {
 	return "to " + c.Name
 }
 
-func readme(b *topology.Builder) {
+func operators(b *topology.Builder) {
 	people := topology.Materialize(b, customers, people)
 	placed := topology.Consume(b, orders)
 	own := topology.Repartition(topology.SelectKey(placed, byCustomer), ordersByCustomer)
