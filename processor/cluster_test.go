@@ -106,6 +106,7 @@ func newCluster(t testing.TB, brokers int, opts ...kfake.Opt) *cluster {
 	var err error
 	c.Cluster, err = kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(brokers), kfake.ListenFn(c.network.Listen), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.SleepOutOfOrder(), // in order, controls that sleep race with each other within kfake
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
