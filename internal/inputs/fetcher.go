@@ -34,7 +34,7 @@ type Fetcher struct {
 const (
 	nobody     = -1                     // leads an input that is to be located
 	answerSize = 256 << 10              // of an input, in bytes; an input has two answers in memory at most
-	longPoll   = 100 * time.Millisecond // how long a new input, or the end, waits for the present request
+	longPoll   = 250 * time.Millisecond // how long a new input, or the end, waits for the present request
 	shortPoll  = time.Millisecond       // of the first request; each that brings nothing doubles it
 	nap        = 10 * time.Millisecond  // between requests that bring nothing while an input has no room
 	retryPause = 250 * time.Millisecond
