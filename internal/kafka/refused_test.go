@@ -51,8 +51,9 @@ func realSmall(t *testing.T) func(*testing.T) *small {
 		if err != nil {
 			t.Fatal(err)
 		}
-		limit := fmt.Sprint(smallBytes)
-		if err := admin.CreateTopic(k.name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: map[string]*string{"max.message.bytes": &limit}}, false); err != nil {
+		limit, forever := fmt.Sprint(smallBytes), "-1" // the records are of 1970
+		settings := map[string]*string{"max.message.bytes": &limit, "retention.ms": &forever}
+		if err := admin.CreateTopic(k.name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1, ConfigEntries: settings}, false); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = admin.DeleteTopic(k.name) })
