@@ -412,9 +412,12 @@ func TestRestartTask(t *testing.T) {
 			t.Errorf("pause %d: %v, want %v or more", n, pause, least)
 		}
 	}
-	if s := i.Status(); s.Waiting != nil || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
-		t.Errorf("waiting %v, %d sessions, %d records, want none, 5 and 100", s.Waiting, s.Counts.Sessions, s.Counts.Records)
-	}
+	eventually(t, func() error { // a commit may be ending
+		if s := i.Status(); s.Waiting != nil || s.Counts.Sessions != 5 || s.Counts.Records != 100 {
+			return fmt.Errorf("waiting %v, %d sessions, %d records, want none, 5 and 100", s.Waiting, s.Counts.Sessions, s.Counts.Records)
+		}
+		return nil
+	})
 }
 
 func TestStopInstance(t *testing.T) {
