@@ -58,7 +58,11 @@ func (h hosted) Begin(opened error) (work bool, err error) {
 	}
 	if err := t.begin(); err != nil {
 		t.phase.Store(closed)
-		return false, t.session.failure()
+		t.unfetch()
+		if t.claimed.Err() != nil { // a consequence
+			err = t.session.failure()
+		}
+		return false, err
 	}
 	t.serve()
 	t.follow()

@@ -158,6 +158,14 @@ func (t *task) begin() error {
 	}
 }
 
+// unfetch ends the fetching of the inputs: one that nobody empties would have its
+// reader poll.
+func (t *task) unfetch() {
+	for _, in := range t.inputs {
+		t.session.fetcher.Remove(in)
+	}
+}
+
 // startOf returns where an input starts: at the log's start if nothing of it is
 // committed.
 func (t *task) startOf(in *inputs.Input) (int64, error) {
@@ -182,9 +190,7 @@ func (t *task) rest() {
 // release ends the task's part in the transaction: its progress is committed,
 // and the partition is marked as nobody's.
 func (t *task) release() {
-	for _, in := range t.inputs {
-		t.session.fetcher.Remove(in)
-	}
+	t.unfetch()
 	for {
 		committed := t.transactions.settled.Next()
 		t.transactions.gate.Lock()
