@@ -20,13 +20,7 @@ import (
 type holds struct {
 	any atomic.Bool // of is not empty
 	mu  sync.Mutex
-	of  map[place]*hold
-}
-
-// A place is a partition that is written to.
-type place struct {
-	topic     string
-	partition int32
+	of  map[topology.Position]*hold // by topic and partition
 }
 
 type hold struct {
@@ -43,12 +37,12 @@ const (
 
 // A heldError means that a task was about to write to a place that is held.
 type heldError struct {
-	place place
-	task  int32
+	at   topology.Position
+	task int32
 }
 
 func (e *heldError) Error() string {
-	return fmt.Sprintf("task %d writes to %s/%d, which takes no records for now", e.task, e.place.topic, e.place.partition)
+	return fmt.Sprintf("task %d writes to %s/%d, which takes no records for now", e.task, e.at.Topic, e.at.Partition)
 }
 
 // take holds the place that an error is about, and tells whether there is one: which
@@ -57,7 +51,7 @@ func (h *holds) take(g *topology.Group, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := errors.AsType[*heldError](err); ok {
-		if held := h.of[e.place]; held != nil {
+		if held := h.of[e.at]; held != nil {
 			held.tasks[e.task] = true
 		}
 		return true
@@ -66,7 +60,7 @@ func (h *holds) take(g *topology.Group, err error) bool {
 	if !ok || !passes(err) {
 		return false
 	}
-	at := place{e.Topic, e.Partition}
+	at := topology.Position{Topic: e.Topic, Partition: e.Partition}
 	held := h.of[at]
 	if held == nil {
 		held = &hold{tasks: map[int32]bool{}}
@@ -77,7 +71,7 @@ func (h *holds) take(g *topology.Group, err error) bool {
 	held.pause = min(max(2*held.pause, firstHold), lastHold)
 	held.until, held.cause = time.Now().Add(held.pause), cured(err)
 	if h.of == nil {
-		h.of = map[place]*hold{}
+		h.of = map[topology.Position]*hold{}
 	}
 	h.of[at] = held
 	h.any.Store(true)
@@ -92,7 +86,7 @@ func (h *holds) check(task int32, topic string, partition int32) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := place{topic, partition}
+	at := topology.Position{Topic: topic, Partition: partition}
 	if held := h.of[at]; held != nil && time.Now().Before(held.until) {
 		return &heldError{at, task}
 	}
@@ -111,14 +105,17 @@ func (h *holds) get(task int32) (longest hold, ok bool) {
 	return longest, ok
 }
 
-// release forgets the places that a task is held for, since it has committed.
+// release forgets the places that a task was held for, since it has committed, and
+// those that no task is known to write to.
 func (h *holds) release(task int32) {
 	if !h.any.Load() {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.of, func(_ place, held *hold) bool { return held.tasks[task] && time.Now().After(held.until) })
+	maps.DeleteFunc(h.of, func(_ topology.Position, held *hold) bool {
+		return (held.tasks[task] || len(held.tasks) == 0) && time.Now().After(held.until)
+	})
 	h.any.Store(len(h.of) > 0)
 }
 
