@@ -39,10 +39,6 @@ func (s *session) startFetching(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// staleLeader is how long a broker that stood still may take itself for the leader, and
-// its log for the newest.
-const staleLeader = 10 * time.Second
-
 // fetched is told that an input cannot be read, for how long, or can again. It returns
 // an error if the input need not be tried any more.
 func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
@@ -53,7 +49,7 @@ func (s *session) fetched(in *inputs.Input, err error, since time.Time) error {
 		s.processor.waits.Clear(what, in.String())
 	case errors.Is(err, sarama.ErrOffsetOutOfRange):
 		err = s.outOfRange(in, err)
-		if time.Since(since) < staleLeader {
+		if time.Since(since) < inputs.StaleLeader {
 			s.processor.waits.Set(what, in.String(), err)
 			return nil
 		}

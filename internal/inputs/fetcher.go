@@ -40,6 +40,10 @@ const (
 	retryPause = 250 * time.Millisecond
 )
 
+// StaleLeader is how long a broker that stood still may take itself for the leader, and
+// its log for the newest. What says so for longer is true: the topic was made anew.
+const StaleLeader = 10 * time.Second
+
 // NewFetcher returns a Fetcher that uses a client, which nobody else does. told is
 // called whenever an input cannot be read, with the time since when that is so for the
 // same reason, and with nil when it can again. If told returns an error, the input is
@@ -72,11 +76,6 @@ func (f *Fetcher) Add(in *Input) {
 func (f *Fetcher) Remove(in *Input) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.drop(in)
-}
-
-// drop forgets an input. The lock is held.
-func (f *Fetcher) drop(in *Input) {
 	delete(f.inputs, in)
 	f.recovered(in)
 }
@@ -167,9 +166,11 @@ func (f *Fetcher) lead(leader kafka.Leader, in *Input) {
 	if !f.inputs[in] || f.ctx.Err() != nil {
 		return
 	}
-	if leader.Epoch < in.epoch {
-		in.failed++ // a broker that stood still has said so
-		ring(f.lost)
+	if leader.Epoch < in.epoch && (in.failed == 0 || time.Since(in.since) < StaleLeader) {
+		if in.leader == nobody {
+			in.failed++ // look again, after a pause
+			ring(f.lost)
+		}
 		return
 	}
 	broker := leader.Broker

@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tidemark-dev/tidemark/internal/kafka"
 )
 
 const (
@@ -195,6 +197,34 @@ func TestFetcherWaitsForNoOther(t *testing.T) {
 	r.write(0, 10, 10)
 	r.take(0, 20)
 	t.Logf("partition 0 is read %v after its leader has moved", time.Since(began).Round(time.Millisecond))
+}
+
+// An older lead is not followed while a broker that stood still may have told of it, and
+// is when that goes on: the topic was made anew.
+func TestFetcherFollowsNoOldLead(t *testing.T) {
+	t.Parallel()
+	r := newReading(t)
+	in := r.inputs[0]
+	r.fetcher.mu.Lock()
+	r.fetcher.inputs[in] = true
+	in.leader, in.epoch = 2, 5
+	r.fetcher.mu.Unlock()
+	leads := func() int32 {
+		r.fetcher.mu.Lock()
+		defer r.fetcher.mu.Unlock()
+		return in.leader
+	}
+	r.fetcher.lead(kafka.Leader{Broker: 0, Epoch: 4}, in)
+	if got := leads(); got != 2 {
+		t.Errorf("broker %d leads by an older epoch", got)
+	}
+	r.fetcher.mu.Lock()
+	in.failed, in.since = 3, time.Now().Add(-StaleLeader)
+	r.fetcher.mu.Unlock()
+	r.fetcher.lead(kafka.Leader{Broker: 0, Epoch: 0}, in)
+	if got := leads(); got != 0 || in.epoch != 0 {
+		t.Errorf("broker %d leads in epoch %d, want 0 in epoch 0", got, in.epoch)
+	}
 }
 
 // Two answers of an input are in memory, however much there is: who processes one

@@ -14,8 +14,8 @@ import (
 )
 
 // An Input is one partition of one input topic: what a Fetcher has brought of it,
-// and how far its task is. The Fetcher fills the queue; all methods are for the
-// task, which calls them one at a time.
+// and how far its task is. The Fetcher fills the queue. The task calls the methods, one
+// at a time, but for those that say that they are safe for concurrent use.
 //
 // At most two answers of a broker are in memory: the one that the task processes
 // and the next one, which is fetched meanwhile.
@@ -73,8 +73,8 @@ func (in *Input) Partition() int32 { return in.partition }
 
 func (in *Input) String() string { return fmt.Sprintf("%s/%d", in.topic, in.partition) }
 
-// Next returns the offset to commit, negative if nothing was ever read. Behind the last record it is past the markers
-// of transactions and the aborted records that follow.
+// Next returns the offset to commit, negative if nothing was ever read. After the last
+// record it is past the markers of transactions and the aborted records that follow.
 func (in *Input) Next() int64 {
 	if len(in.batches) == 0 && in.next >= 0 {
 		in.mu.Lock()
